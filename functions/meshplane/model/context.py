@@ -1,0 +1,65 @@
+"""All that compile may know beside the project itself: frozen, so that compile is a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshplane.model.baseline import Baseline
+from meshplane.model.domain import Domain
+from meshplane.model.naming import Naming
+from meshplane.model.release import PlatformRelease, Release
+from meshplane.model.resource import Owner
+from meshplane.model.types import Field
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTable:
+    """A table of another project, as its owner's last applied manifest shares it. `readers`: the projects allowed to read it."""
+
+    database: str
+    name: str
+    location: str
+    layer: str
+    format: str
+    readers: tuple[str, ...]
+    columns: tuple[Field, ...] = ()
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """What is known of another project: its tables by logical name, its pipelines by name. `published` False: not (yet) there."""
+
+    name: str
+    published: bool = False
+    tables: Mapping[str, SharedTable] = field(default_factory=dict)
+    pipelines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneNames:
+    """ARNs of the control plane's own parts (from `template.yaml`, by environment variables) that project resources point at."""
+
+    trigger_queue_arn: str
+    target_dlq_arn: str
+    scheduler_role_arn: str
+    alert_topic_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One project's surroundings at one moment."""
+
+    domain: Domain
+    naming: Naming
+    baseline: Baseline
+    platform: PlatformRelease
+    plane: PlaneNames
+    release: Release = Release()
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    asl_files: Mapping[str, str] = field(default_factory=dict)  # text of the project's own ASL files, by path
+
+    def owner(self, project: str) -> Owner:
+        """The ownership triple of a project here."""
+        return Owner(self.domain.domain_name, self.naming.env, project)

@@ -1,0 +1,1 @@
+"""The job library: what every Glue job of the domain imports."""

@@ -1,0 +1,22 @@
+"""What moto gets wrong, mended at start-up in this process: one module per service, no moto file edited.
+
+`apply` is called by the embedded AWS before its server starts, and by tests before `mock_aws`. Each repair has a contract test
+(tests/contract) that shows moto's own behaviour beside the mended one, so that an upgrade of moto tells which repair can go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Publish = Callable[[str, str, Mapping[str, Any]], None]
+"""account, region, event: hands one event to the router."""
+
+
+def apply(publish: Publish | None = None) -> None:
+    """Mend moto in this process. `publish` receives the events that services emit; without it nobody does."""
+    from meshplane_cli.local.repairs import glue, locks, speed
+
+    glue.apply()
+    locks.apply()
+    speed.apply()

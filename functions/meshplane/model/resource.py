@@ -50,7 +50,10 @@ class Effect(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that is not as wanted. `was` and `wanted` are short texts for people; `detail` is for the adapter's update."""
+    """One field that is not as wanted. `was` and `wanted` are short texts for people; `detail` is for the adapter's update.
+
+    `refused` says why it cannot be done to what stands there, and the way out (narrowing a column's type): the plan is blocked.
+    """
 
     field: str
     was: str
@@ -58,6 +61,7 @@ class Difference:
     effect: Effect = Effect.SAFE
     note: str = ""
     detail: object = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

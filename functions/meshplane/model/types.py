@@ -5,7 +5,7 @@ A type is a frozen tree: `Primitive`, `Decimal`, `ListType`, `MapType`, `StructT
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PRIMITIVES = ("boolean", "int", "long", "float", "double", "date", "timestamp", "timestamptz", "string", "binary")
 
@@ -42,13 +42,17 @@ class MapType:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column, or a field of a struct. `renamed_from` is the name it had; ids are never typed."""
+    """A column, or a field of a struct. `renamed_from` is the name it had.
+
+    `id` is the Iceberg field id where it was read from a table, 0 where somebody wrote it: ids are never typed, nor compared.
+    """
 
     name: str
     type: Type
     required: bool = False
     doc: str = ""
     renamed_from: str = ""
+    id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

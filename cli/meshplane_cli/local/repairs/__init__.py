@@ -13,10 +13,17 @@ Publish = Callable[[str, str, Mapping[str, Any]], None]
 """account, region, event: hands one event to the router."""
 
 
-def apply(publish: Publish | None = None) -> None:
-    """Mend moto in this process. `publish` receives the events that services emit; without it nobody does."""
-    from meshplane_cli.local.repairs import glue, locks, speed
+def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str, Any]], None] | None = None) -> None:
+    """Mend moto in this process; calling again only replaces who receives events.
+
+    `publish` receives the events that services emit, `to_targets` (rule, event) those that match a rule in PutEvents; the server
+    passes its router's. Without them nobody receives any.
+    """
+    from meshplane_cli.local.repairs import events, glue, locks, s3, speed, sqs
 
     glue.apply()
+    s3.apply(publish)
+    events.apply(to_targets)
+    sqs.apply()
     locks.apply()
     speed.apply()

@@ -1,0 +1,149 @@
+"""The jars that local Spark needs beside its own: resolved once by `./dev`, checked by hash, then only looked up.
+
+`glue_jobs/jars.lock` names each with its SHA-256. They come through the Ivy that pyspark ships, into a cache of this user that
+other clones share, and are linked into `.meshplane/jars`. `python -m meshplane_cli.local.jars` is that step; offline the second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from meshplane_cli.local.java import SetupFault, java
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the lock. `sha256` is of the file, in hex."""
+
+    group: str
+    artifact: str
+    version: str
+    file: str
+    sha256: str
+
+    @property
+    def coordinate(self) -> str:
+        """`group:artifact:version`."""
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+
+def locked(root: Path) -> tuple[Jar, ...]:
+    """What the lock of the checkout at `root` names."""
+    lines = (root / "glue_jobs" / "jars.lock").read_text(encoding="utf-8").splitlines()
+    rows = (line.split() for line in lines if line.strip() and not line.startswith("#"))
+    return tuple(Jar(*coordinate.split(":"), file, digest) for coordinate, file, digest in rows)
+
+
+def resolve(root: Path) -> Path:
+    """The folder that holds exactly the jars of the lock, every one with its hash; fetched where they are missing.
+
+    SetupFault when one cannot be had, or is not the file that the lock names.
+    """
+    jars, folder, cache = locked(root), root / ".meshplane" / "jars", _cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    absent = [jar for jar in jars if not (folder / jar.file).exists() and not (cache / jar.file).exists()]
+    if absent:
+        _fetch(absent, cache, root / "glue_jobs" / "ivysettings.xml")
+    for jar in jars:
+        if not (folder / jar.file).exists():
+            _place(cache / jar.file, folder / jar.file)
+    _check(folder, jars)
+    for stale in {path.name for path in folder.glob("*.jar")} - {jar.file for jar in jars}:
+        (folder / stale).unlink()
+    return folder
+
+
+def _check(folder: Path, jars: Iterable[Jar]) -> None:
+    for jar in jars:
+        with (folder / jar.file).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != jar.sha256:
+            raise SetupFault(
+                f"{jar.coordinate}: {folder / jar.file} is not the file that glue_jobs/jars.lock names\n"
+                f"    found    sha256 {found}\n    allowed  sha256 {jar.sha256}\n"
+                f"    mend     remove it there and in {_cache()}, then run ./dev setup; if it comes back, do not trust it"
+            )
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "meshplane" / "jars"
+
+
+def _place(source: Path, target: Path) -> None:
+    """Link, or copy across file systems; under a name of its own first, so that a half copy is never taken for the jar."""
+    half = target.with_suffix(f".{os.getpid()}")
+    try:
+        os.link(source, half)
+    except OSError:
+        shutil.copyfile(source, half)
+    half.replace(target)
+
+
+def _fetch(jars: list[Jar], cache: Path, settings: Path) -> None:
+    """Ask Ivy for exactly these artifacts, none of what they depend on: the lock is the whole list."""
+    print(f"Fetching {len(jars)} jars for local Spark (once for this user)", file=sys.stderr)
+    rows = "".join(
+        f'<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} rev={quoteattr(jar.version)} transitive="false"'
+        ' conf="default->master"/>'
+        for jar in jars
+    )
+    module = '<ivy-module version="2.0"><info organisation="meshplane" module="jars"/><configurations><conf name="default"/></configurations>'
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="jars-", dir=cache) as scratch:
+        wish = Path(scratch) / "ivy.xml"
+        wish.write_text(f"{module}<dependencies>{rows}</dependencies></ivy-module>", encoding="utf-8")
+        command = [str(java()), "-jar", str(_ivy()), "-settings", str(settings), "-ivy", str(wish), "-cache", f"{scratch}/ivy"]
+        command += ["-retrieve", f"{scratch}/out/[organisation]@[artifact]@[revision].[ext]", "-confs", "default", "-warn"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for jar in jars:
+            got = Path(scratch) / "out" / f"{jar.group}@{jar.artifact}@{jar.version}.jar"
+            if not got.exists():
+                raise SetupFault(
+                    f"{jar.coordinate} could not be fetched from Maven Central: is this machine online?\n{done.stdout}{done.stderr}".rstrip()
+                )
+            _check_one(got, jar)
+            got.replace(cache / jar.file)
+
+
+def _check_one(path: Path, jar: Jar) -> None:
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != jar.sha256:
+        raise SetupFault(f"{jar.coordinate}: what was fetched has sha256 {found}; glue_jobs/jars.lock allows only {jar.sha256}. Nothing was kept")
+
+
+def pyspark_home() -> Path:
+    """Where pyspark is installed: its `jars/` is Spark itself. SetupFault when it is not."""
+    spec = find_spec("pyspark")
+    if spec is None or not spec.submodule_search_locations:
+        raise SetupFault("pyspark is not installed in this environment: run ./dev setup")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _ivy() -> Path:
+    return next((pyspark_home() / "jars").glob("ivy-*.jar"))
+
+
+def main() -> int:
+    """What `./dev` calls in the checkout. 0 when every jar is there, 2 when not, with the reason."""
+    try:
+        resolve(Path.cwd())
+    except SetupFault as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

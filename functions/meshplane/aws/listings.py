@@ -18,8 +18,8 @@ from meshplane.model.resource import Owner, ownership_tags
 
 T = TypeVar("T")
 
-# The resource types that carry our tags and that the index is asked for, in the spelling of GetResources.
-TAGGED = ("glue:job", "states:stateMachine", "logs:log-group", "events:rule", "scheduler:schedule-group")
+# The services whose resources carry our tags. Types are told apart by ARN: their spelling in the index is not the ARN's (`logs:loggroup`).
+TAGGED = ("glue", "states", "logs", "events", "scheduler")
 
 
 def pages(clients: Clients, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
@@ -49,7 +49,8 @@ class Listings:
             return found
 
     def tagged(self, owner: Owner, resource_type: str) -> Mapping[str, Mapping[str, str]]:
-        """ARN → tags of everything of one of the types TAGGED that carries the owner's tags: one listing for all types."""
+        """ARN → tags of everything that carries the owner's tags, by service and type as in the ARN (`glue:job`,
+        `states:stateMachine`, `logs:log-group`, `events:rule`, `scheduler:schedule-group`): one listing for all."""
 
         def make() -> list[tuple[str, Mapping[str, str]]]:
             filters = [{"Key": key, "Values": [value]} for key, value in ownership_tags(owner).items()]

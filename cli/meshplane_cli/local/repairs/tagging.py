@@ -1,0 +1,67 @@
+"""GetResources as the service behaves: moto's index knows neither EventBridge rules nor schedule groups, and ListSchedules of a
+group that does not exist answers an empty list instead of ResourceNotFoundException.
+
+Called by `repairs.apply` and by the adapters' tests. Repairs are made once per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import moto.events.models as events
+import moto.resourcegroupstaggingapi.models as index
+import moto.scheduler.models as scheduler
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
+from moto.scheduler.exceptions import ScheduleGroupNotFound
+
+_original_rules = events.EventsBackend.iter_tagged_resources
+_original_backends = index.iter_taggable_backends
+_original_list = scheduler.EventBridgeSchedulerBackend.list_schedules
+_original_delete = scheduler.EventBridgeSchedulerBackend.delete_schedule_group
+
+
+class _ScheduleGroups(TaggableResourcesMixin):  # type: ignore[misc]
+    """The scheduler's backend, seen by the index."""
+
+    SERVICE_NAMESPACE = "scheduler"
+
+    def __init__(self, backend: Any) -> None:
+        self.backend, self.partition = backend, backend.partition
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        for group in self.backend.schedule_groups.values():
+            yield TaggedResource(group.arn, self.backend.tagger.get_tag_dict_for_resource(group.arn), "scheduler:schedule-group")
+
+
+def _rules(self: Any) -> Iterator[TaggedResource]:
+    yield from _original_rules(self)
+    for bus in self.event_buses.values():
+        for rule in bus.rules.values():
+            yield TaggedResource(rule.arn, self.tagger.get_tag_dict_for_resource(rule.arn), "events:rule")
+
+
+def _backends(account: str, region: str) -> Iterator[Any]:
+    yield from _original_backends(account, region)
+    if account in scheduler.scheduler_backends and region in scheduler.scheduler_backends[account]:
+        yield _ScheduleGroups(scheduler.scheduler_backends[account][region])
+
+
+def _list_schedules(self: Any, *args: Any, **asked: Any) -> Any:
+    names = asked.get("group_names")
+    if names and names not in self.schedule_groups:
+        raise ScheduleGroupNotFound(names)
+    return _original_list(self, *args, **asked)
+
+
+def _delete_group(self: Any, name: str | None) -> None:
+    self.get_schedule_group(name)
+    _original_delete(self, name)
+
+
+def apply() -> None:
+    """Mend the index in this process; calling again changes nothing."""
+    events.EventsBackend.iter_tagged_resources = _rules
+    index.iter_taggable_backends = _backends
+    scheduler.EventBridgeSchedulerBackend.list_schedules = _list_schedules
+    scheduler.EventBridgeSchedulerBackend.delete_schedule_group = _delete_group

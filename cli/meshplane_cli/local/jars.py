@@ -97,9 +97,8 @@ def _fetch(jars: list[Jar], cache: Path, settings: Path) -> None:
         ' conf="default->master"/>'
         for jar in jars
     )
-    module = (
-        '<ivy-module version="2.0"><info organisation="meshplane" module="jars"/><configurations><conf name="default"/></configurations>'
-    )
+    head = '<ivy-module version="2.0"><info organisation="meshplane" module="jars"/>'
+    head += '<configurations><conf name="default"/></configurations>'
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jars-", dir=cache) as scratch:
         wish = Path(scratch) / "ivy.xml"

@@ -13,7 +13,6 @@ import moto.events.models as events
 import moto.resourcegroupstaggingapi.models as index
 import moto.scheduler.models as scheduler
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
-from moto.scheduler.exceptions import ScheduleGroupNotFound
 
 _original_rules = events.EventsBackend.iter_tagged_resources
 _original_backends = index.iter_taggable_backends
@@ -48,9 +47,8 @@ def _backends(account: str, region: str) -> Iterator[Any]:
 
 
 def _list_schedules(self: Any, *args: Any, **asked: Any) -> Any:
-    names = asked.get("group_names")
-    if names and names not in self.schedule_groups:
-        raise ScheduleGroupNotFound(names)
+    for name in asked.get("group_names") or ():
+        self.get_schedule_group(name)
     return _original_list(self, *args, **asked)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from meshplane.model.baseline import Baseline
 from meshplane.model.domain import Domain
 from meshplane.model.naming import Naming
+from meshplane.model.project import CsvFormat
 from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.resource import Owner
 from meshplane.model.types import Field
@@ -25,6 +26,8 @@ class SharedTable:
     readers: tuple[str, ...]
     columns: tuple[Field, ...] = ()
     key: tuple[str, ...] = ()
+    csv: CsvFormat = CsvFormat()  # a raw table that is shared reads at its reader as it reads at home
+    hive_partition: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from meshplane.model.naming import Naming
 from meshplane.model.resource import Provenance
 
 
@@ -22,6 +23,23 @@ class Release:
     bundles: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provenance: Provenance = Provenance()
+
+    def file_key(self, naming: Naming, project: str, path: str) -> str:
+        """The content-addressed key of a file in the artifacts bucket, named after its last part; empty when the release lacks it."""
+        sha = self.files.get(path, "")
+        return naming.project_file(project, sha, path.rpartition("/")[2]) if sha else ""
+
+    def module_key(self, naming: Naming, project: str, module: str) -> str:
+        """The key of one entry of `modules:`: a folder's zip (`lib/` → `lib.zip`), or a single .py, .zip or .whl as it is; else empty."""
+        sha = self.bundles.get(module, "")
+        if not sha:
+            return self.file_key(naming, project, module)
+        return naming.project_file(project, sha, module.rstrip("/").rpartition("/")[2] + ".zip")
+
+    def wheel_keys(self, naming: Naming, project: str, requirement: str) -> tuple[str, ...]:
+        """The keys of a requirement's resolved wheels; empty when no release resolved it, or one of its files is missing."""
+        keys = tuple(self.file_key(naming, project, f"wheels/{name}") for name in self.wheels.get(requirement, ()))
+        return keys if all(keys) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,3 +114,13 @@ def spark(of: Type) -> str:
             return f"map<{spark(key)},{spark(value)}>"
         case StructType(fields):
             return "struct<" + ",".join(f"`{f.name}`:{spark(f.type)}" for f in fields) + ">"
+
+
+def parse(of: object) -> Type:
+    """The type that a text (`decimal(12,2)`, `list<int>`) or a long form (`{list: int}`) means: the inverse of `text`.
+
+    Raises `type_reading.TypeRefused`, a ValueError, with every fault. Imported late: the reader builds the values above.
+    """
+    from meshplane.model import type_reading
+
+    return type_reading.parse(of)

@@ -1,0 +1,16 @@
+"""Lambda `record_run`: the end of an execution or of a Glue job run (EventBridge) closes the run's record and frees its place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from meshplane import wiring
+from meshplane.flows.record_run import record_run
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+    """One EventBridge event. An error makes Lambda try again; the sweep finds what stays lost."""
+    run_id = record_run(wiring.run_ports(context), event)
+    print(json.dumps({"level": "INFO", "message": "run recorded" if run_id else "nothing to record", "run_id": run_id}))
+    return {"run_id": run_id}

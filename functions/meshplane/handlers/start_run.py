@@ -1,0 +1,23 @@
+"""Lambda `start_run`: a batch of the trigger queue → runs. What could not be taken in is reported by message and comes again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from meshplane import wiring
+from meshplane.flows.start_run import read_and_start
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """SQS event with `ReportBatchItemFailures`."""
+    records = [(one["messageId"], one["body"], _sent(one)) for one in event["Records"]]
+    refused = read_and_start(wiring.run_ports(context), records)
+    for refusal in refused:
+        print(json.dumps({"level": "WARNING", "message": "a trigger message goes back", **refusal.fields()}))
+    return {"batchItemFailures": [{"itemIdentifier": refusal.id} for refusal in refused]}
+
+
+def _sent(record: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(int(record["attributes"]["SentTimestamp"]) / 1000, UTC)

@@ -26,7 +26,7 @@ class SharedTable:
     readers: tuple[str, ...]
     columns: tuple[Field, ...] = ()
     key: tuple[str, ...] = ()
-    csv: CsvFormat = CsvFormat()  # a raw table that is shared reads at its reader as it reads at home
+    csv: CsvFormat = field(default_factory=CsvFormat)  # a raw table that is shared reads at its reader as it reads at home
     hive_partition: tuple[str, ...] = ()
 
 
@@ -59,7 +59,7 @@ class Context:
     baseline: Baseline
     platform: PlatformRelease
     plane: PlaneNames
-    release: Release = Release()
+    release: Release = field(default_factory=Release)
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     asl_files: Mapping[str, str] = field(default_factory=dict)  # text of the project's own ASL files, by path
 

@@ -22,7 +22,7 @@ class Release:
     files: Mapping[str, str] = field(default_factory=dict)
     bundles: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
 
     def file_key(self, naming: Naming, project: str, path: str) -> str:
         """The content-addressed key of a file in the artifacts bucket, named after its last part; empty when the release lacks it."""

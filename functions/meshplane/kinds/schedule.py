@@ -21,7 +21,7 @@ from meshplane.model.resource import Difference, Id, Seen, Want
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """A schedule complete, because UpdateSchedule resets what is left out. Times are ISO 8601 or empty; the window is OFF or its minutes."""
+    """All of a schedule, because UpdateSchedule resets what is left out. Times are ISO 8601 or empty; `window` is OFF or its minutes."""
 
     expression: str
     timezone: str

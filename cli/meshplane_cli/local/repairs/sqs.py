@@ -91,6 +91,18 @@ def _locked(original: Any) -> Any:
     return call
 
 
+def receivable(queue: Any) -> bool:
+    """Whether a receive would get something now."""
+    with _lock:
+        blocked: set[str] = set()
+        for message in queue._messages:
+            group = message.group_id if queue.fifo_queue else None
+            if message.visible and not message.delayed and group not in blocked:
+                return True
+            blocked |= {group} if group else set()
+        return False
+
+
 def next_change(queues: list[Any]) -> float | None:
     """When the earliest delayed or invisible message of `queues` becomes visible, in milliseconds; None when none does."""
     now = CLOCK.millis()

@@ -1,0 +1,137 @@
+"""Alarms, evaluated each minute of the embedded AWS's clock (CloudWatch user guide, "Evaluating an alarm"). Used by `timeline`.
+
+Queue metrics (AWS/SQS) are read from the queues at that moment. A changed state is stored, published to the alarm's SNS topics and
+sent to EventBridge as 'CloudWatch Alarm State Change'.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import operator
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from meshplane_cli.local.metrics import record
+from meshplane_cli.local.router import ROUTER
+
+log = logging.getLogger("meshplane.alarms")
+EVERY = timedelta(minutes=1)
+_BREACHES: Mapping[str, Callable[[float, float], bool]] = {
+    "GreaterThanThreshold": operator.gt,
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+_STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
+    "Maximum": max,
+    "Minimum": min,
+    "Sum": sum,
+    "Average": lambda values: sum(values) / len(values),
+    "SampleCount": lambda values: float(len(values)),
+}
+
+
+class Alarms:
+    """A source of the timeline: due at each whole minute."""
+
+    def __init__(self) -> None:
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The next whole minute, where there is an alarm."""
+        return moment.replace(second=0, microsecond=0) + EVERY if any(_all()) else None
+
+    def fire(self, moment: datetime) -> None:
+        """Evaluate every alarm as of `moment`."""
+        _measure_queues()
+        for account, region, backend in _backends():
+            for alarm in list(backend.alarms.values()):
+                try:
+                    _evaluate(account, region, backend, alarm, moment)
+                except Exception:
+                    log.exception("alarm %s could not be evaluated", alarm.name)
+
+
+def _backends() -> list[tuple[str, str, Any]]:
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    return list(cloudwatch_backends.iter_backends())
+
+
+def _all() -> list[Any]:
+    return [alarm for _, _, backend in _backends() for alarm in backend.alarms.values()]
+
+
+def _measure_queues() -> None:
+    from moto.sqs.models import sqs_backends
+
+    for account, region, backend in list(sqs_backends.iter_backends()):
+        for queue in list(backend.queues.values()):
+            visible = float(queue.approximate_number_of_messages)
+            record(account, region, "AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, {"QueueName": queue.name}, "Count")
+
+
+def _evaluate(account: str, region: str, backend: Any, alarm: Any, moment: datetime) -> None:
+    state, reason = _state_of(backend, alarm, moment)
+    if state == alarm.state_value:
+        return
+    previous = alarm.state_value
+    backend.set_alarm_state(alarm.name, reason, "{}", state)
+    _tell(account, region, alarm, (previous, state, reason), moment)
+
+
+def _state_of(backend: Any, alarm: Any, moment: datetime) -> tuple[str, str]:
+    """The state over the last evaluation periods, and why."""
+    period, periods = int(alarm.period), int(alarm.evaluation_periods)
+    wanted = {dimension.name: dimension.value for dimension in alarm.dimensions}
+    values: list[float | None] = []
+    for back in range(periods):
+        end = moment - timedelta(seconds=back * period)
+        found = _values(backend, alarm, wanted, end - timedelta(seconds=period), end)
+        values.append(_STATISTICS[alarm.statistic](found) if found else None)
+    missing = {"breaching": True, "notBreaching": False}.get(alarm.treat_missing_data)
+    compare, threshold = _BREACHES[alarm.comparison_operator], float(alarm.threshold)
+    verdicts = [missing if value is None else compare(value, threshold) for value in values]
+    if all(value is None for value in values) and missing is None:
+        return ("INSUFFICIENT_DATA", "no data points") if alarm.treat_missing_data != "ignore" else (alarm.state_value, "")
+    needed = int(alarm.datapoints_to_alarm or periods)
+    breaching = sum(verdict is True for verdict in verdicts)
+    shown = ", ".join("none" if value is None else f"{value:g}" for value in values)
+    text = f"Threshold {alarm.comparison_operator} {threshold:g}: {breaching} of {periods} datapoints [{shown}] breached"
+    return ("ALARM" if breaching >= needed else "OK"), text
+
+
+def _values(backend: Any, alarm: Any, wanted: Mapping[str, str], start: datetime, end: datetime) -> list[float]:
+    return [
+        float(datum.value)
+        for datum in backend.metric_data
+        if datum.name == alarm.metric_name
+        and datum.namespace == alarm.namespace
+        and {dimension.name: dimension.value for dimension in datum.dimensions} == wanted
+        and start < _aware(datum.timestamp) <= end
+    ]
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _tell(account: str, region: str, alarm: Any, change: tuple[str, str, str], moment: datetime) -> None:
+    previous, state, reason = change
+    stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    detail = {
+        "alarmName": alarm.name,
+        "state": {"value": state, "reason": reason, "timestamp": stamp},
+        "previousState": {"value": previous},
+    }
+    arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm.name}"
+    ROUTER.publish(
+        account, region, {"source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change", "resources": [arn], "detail": detail}
+    )
+    actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(state, alarm.insufficient_data_actions)
+    body = {"AlarmName": alarm.name, "NewStateValue": state, "OldStateValue": previous, "NewStateReason": reason, "StateChangeTime": stamp}
+    for action in actions or ():
+        if alarm.actions_enabled and ":sns:" in action:
+            ROUTER.targets.send({"Arn": action}, json.dumps(body), {})

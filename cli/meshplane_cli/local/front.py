@@ -1,0 +1,150 @@
+"""The door of the embedded AWS: a WSGI application before moto's.
+
+It refuses at once what is not on the list of tested operations (501, in the protocol's own error shape, so that every SDK shows
+`NotImplemented` and does not try again), counts and logs each request with its caller, and serves the administration's own routes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from meshplane_cli.local.callers import caller_of
+from meshplane_cli.local.wire import QUERY, Asked, asked_of
+
+ADMIN = "/meshplane-local/"
+_KEPT = 200_000  # requests remembered for the counts of tests and benchmarks
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Administer = Callable[[str, Mapping[str, Any]], Any]
+
+
+@cache
+def tested() -> Mapping[str, frozenset[str]]:
+    """Signing name of a service → the operations that are tested against AWS's documentation (`operations.json`)."""
+    text = files("meshplane_cli.local").joinpath("operations.json").read_text(encoding="utf-8")
+    return {service: frozenset(names) for service, names in json.loads(text).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that the server answered. `number` counts from 1; `seconds` is the time at the server."""
+
+    number: int
+    service: str
+    operation: str
+    caller: str
+    status: int
+    reads: bool
+    seconds: float
+
+
+class Front:
+    """`inner` is moto's application, `administer` answers the routes under /meshplane-local/."""
+
+    def __init__(self, inner: Application, administer: Administer, account: str, log: Path) -> None:
+        self._inner, self._administer, self._account = inner, administer, account
+        self._seen: deque[Seen] = deque(maxlen=_KEPT)
+        self._lock = threading.Lock()
+        self._count = 0
+        self._log = log.open("a", encoding="utf-8", buffering=1)
+
+    def requests(self, since: int) -> list[dict[str, Any]]:
+        """What was answered after request number `since`."""
+        with self._lock:
+            return [asdict(seen) for seen in self._seen if seen.number > since]
+
+    @property
+    def count(self) -> int:
+        """How many requests were answered."""
+        return self._count
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """One request."""
+        path = environ.get("PATH_INFO", "/")
+        if path.startswith(ADMIN):
+            return self._admin(path.removeprefix(ADMIN), environ, start_response)
+        asked = asked_of(environ, lambda: _body(environ))
+        if asked.operation not in tested().get(asked.service, ()):
+            self._note(asked, 501, 0.0)
+            return _refusal(asked, environ, start_response)
+        started, status = time.perf_counter(), [0]
+
+        def noting(line: str, headers: Any, *rest: Any) -> Any:
+            status[0] = int(line.split(" ", 1)[0])
+            return start_response(line, headers, *rest)
+
+        answer = self._inner(environ, noting)
+        self._note(asked, status[0], time.perf_counter() - started)
+        return answer
+
+    def _note(self, asked: Asked, status: int, seconds: float) -> None:
+        caller = caller_of(asked.access_key, self._account)
+        with self._lock:
+            self._count += 1
+            seen = Seen(self._count, asked.service, asked.operation, caller, status, asked.reads, round(seconds, 4))
+            self._seen.append(seen)
+        self._log.write(json.dumps(asdict(seen)) + "\n")
+
+    def _admin(self, route: str, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            answer, status = self._administer(route, json.loads(_body(environ) or "{}")), "200 OK"
+        except (KeyError, ValueError) as fault:
+            answer, status = {"error": str(fault)}, "400 Bad Request"
+        body = json.dumps(answer).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _body(environ: dict[str, Any]) -> str:
+    """The body's text; the request can still be read by the next."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(length) if length else b""
+    environ["wsgi.input"] = io.BytesIO(body)
+    return str(body.decode("utf-8", "replace"))
+
+
+def _refusal(asked: Asked, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    name = f"{asked.service}:{asked.operation or environ['REQUEST_METHOD'] + ' ' + environ.get('PATH_INFO', '/')}"
+    text = f"The embedded AWS does not offer {name}: it is not among its tested operations."
+    body, kind = _error_body(asked, environ, text)
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-errortype", "NotImplemented")]
+    if kind == "application/cbor":
+        headers.append(("smithy-protocol", "rpc-v2-cbor"))
+    start_response("501 Not Implemented", headers)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def _error_body(asked: Asked, environ: Mapping[str, Any], text: str) -> tuple[bytes, str]:
+    if asked.service == "s3":
+        return f'<?xml version="1.0"?><Error><Code>NotImplemented</Code><Message>{text}</Message></Error>'.encode(), "application/xml"
+    if asked.service == "ec2":
+        return (
+            f"<Response><Errors><Error><Code>NotImplemented</Code><Message>{text}</Message></Error></Errors></Response>".encode(),
+            "text/xml",
+        )
+    if asked.service in QUERY:
+        inner = f"<Error><Type>Sender</Type><Code>NotImplemented</Code><Message>{text}</Message></Error>"
+        return f"<ErrorResponse>{inner}<RequestId>0</RequestId></ErrorResponse>".encode(), "text/xml"
+    fields = {"__type": "NotImplemented", "message": text}
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        return _cbor(fields), "application/cbor"
+    return json.dumps(fields).encode(), "application/x-amz-json-1.1"
+
+
+def _cbor(fields: Mapping[str, str]) -> bytes:
+    """A map of short texts (RFC 8949: major type 5 of major type 3)."""
+
+    def text(value: str) -> bytes:
+        raw = value.encode()
+        return (bytes([0x60 | len(raw)]) if len(raw) < 24 else b"\x79" + len(raw).to_bytes(2, "big")) + raw
+
+    return bytes([0xA0 | len(fields)]) + b"".join(text(key) + text(value) for key, value in fields.items())

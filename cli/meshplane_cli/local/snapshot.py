@@ -1,0 +1,88 @@
+"""All of moto's state in one file, so that `down` and `up` lose nothing (local-aws §9). For the same version of moto only.
+
+Locks and threads are made anew; a reference to a backend is restored as the living backend, not as a copy of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import moto
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.s3.utils import _VersionedKeyStore
+
+_LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
+_VANISHING = frozenset({"ExecutionWorker", "SyncExecutionWorker"})
+_FORMAT = f"moto {moto.__version__}"
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, item: Any) -> Any:
+        if isinstance(item, BaseBackend):
+            return type(item).__module__, type(item).__name__, item.account_id, item.region_name
+        return None
+
+    def reducer_override(self, item: Any) -> Any:
+        if isinstance(item, _VersionedKeyStore):  # a plain pickle keeps only the newest version of each key
+            return _key_store, ([(name, item.getlist(name)) for name in list(dict.keys(item))],)
+        if isinstance(item, _LOCK):
+            return threading.Lock, ()
+        if isinstance(item, _RLOCK):
+            return threading.RLock, ()
+        if isinstance(item, threading.Thread) or type(item).__name__ in _VANISHING:
+            return type(None), ()
+        return NotImplemented
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, name: Any) -> Any:
+        return _living(*name)
+
+
+def save(path: Path) -> list[str]:
+    """Write everything; the names of backends that could not be written (empty when all is well)."""
+    states: dict[tuple[str, str, str, str], bytes] = {}
+    lost: list[str] = []
+    for backends in list(BackendDict._instances):
+        for account, region, backend in list(backends.iter_backends()):
+            name = type(backend).__module__, type(backend).__name__, account, region
+            buffer = io.BytesIO()
+            try:
+                _Pickler(buffer, 5).dump(backend.__dict__)
+                states[name] = buffer.getvalue()
+            except Exception as fault:  # noqa: BLE001  # one service that cannot be kept must not cost the others
+                lost.append(f"{name[1]}: {fault!r}"[:200])
+    part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(pickle.dumps((_FORMAT, states), 5))
+    part.replace(path)
+    return lost
+
+
+def load(path: Path) -> int:
+    """Restore what `save` wrote; how many backends. Raises ValueError for a file of another version."""
+    made_by, states = pickle.loads(path.read_bytes())  # noqa: S301  # our own file, under the checkout
+    if made_by != _FORMAT:
+        raise ValueError(f"{path} was written by {made_by}, this is {_FORMAT}: run `meshplane local reset`")
+    for name, state in states.items():
+        _living(*name).__dict__.update(_Unpickler(io.BytesIO(state)).load())
+    return len(states)
+
+
+def _living(module: str, kind: str, account: str, region: str) -> Any:
+    for value in vars(importlib.import_module(module)).values():
+        if isinstance(value, BackendDict) and value.backend.__name__ == kind:
+            return value[account][region]
+    raise ValueError(f"moto has no backend {kind} in {module}")
+
+
+def _key_store(rows: list[tuple[str, list[Any]]]) -> Any:
+    store = _VersionedKeyStore()
+    for name, versions in rows:
+        store.setlist(name, versions)
+    return store

@@ -58,6 +58,7 @@ class HiveTableSpec:
     serde_parameters: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     tombstone: bool = False
+    table_format: str = "hive"  # only read: `iceberg` where an Iceberg table has the name
 
 
 class HiveTable:
@@ -74,9 +75,12 @@ class HiveTable:
                 yield Want(this, _spec(project, table, context), refused=impossible(table.columns))
 
     def compare(self, want: HiveTableSpec, seen: HiveTableSpec) -> tuple[Difference, ...]:
-        """Every managed field. Nothing is refused: files are not touched."""
+        """Every managed field. Refused only where an Iceberg table stands: files are not touched."""
         if want.tombstone:
             return () if seen.tombstone else (Difference("tombstone", "in use", "resting", note="its files are kept"),)
+        if want.table_format != seen.table_format:
+            refused = "an Iceberg table has this name and cannot become a table of files: give this one another name"
+            return (Difference("format", seen.table_format, want.table_format, refused=refused),)
         out = [Difference("tombstone", "resting", "in use")] if seen.tombstone else []
         out += _columns(want.columns, seen.columns)
         if want.partition != seen.partition:
@@ -84,7 +88,7 @@ class HiveTable:
             was, wanted = (", ".join(c.name for c in columns) or "none" for columns in (seen.partition, want.partition))
             out.append(Difference("partition", was, wanted, Effect.BREAKING, note))
         for one in fields(HiveTableSpec):
-            if one.type != "str":
+            if one.type != "str" or one.name == "table_format":
                 continue
             was, wanted = getattr(seen, one.name), getattr(want, one.name)
             if was != wanted:

@@ -14,7 +14,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, DocumentStartEvent, Event, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
 from ruamel.yaml.reader import ReaderError
 
 from meshplane.errors import ManifestInvalid, Problem
@@ -73,6 +81,18 @@ def dotted(path: Path) -> str:
     return out
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: as it was written, short."""
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return value.text
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = (
+        "nothing" if value is None else "a map" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else str(value)
+    )
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
 def read(text: str, file: str) -> tuple[Node, tuple[Problem, ...]]:
     """The root node (always a map), and what was wrong although it could be read on. Raises ManifestInvalid where it could not."""
     size = len(text.encode("utf-8", "surrogatepass"))
@@ -111,8 +131,8 @@ class _Reader:
     def __post_init__(self) -> None:
         self.events: Iterator[Any] = iter(YAML(typ="safe", pure=True).parse(self.text))
 
-    def next(self) -> Event:
-        event: Event = next(self.events)
+    def next(self) -> Any:
+        event = next(self.events)
         self.line, self.column = event.start_mark.line + 1, event.start_mark.column + 1
         return event
 
@@ -136,7 +156,7 @@ class _Reader:
             raise self.stop("yaml-documents", "a second document begins here", "---", "one document", "one file per project")
         return root
 
-    def node(self, event: Event, path: Path, depth: int) -> Node:
+    def node(self, event: Any, path: Path, depth: int) -> Node:
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise self.stop(
@@ -198,7 +218,7 @@ class _Reader:
             out[key], last = child, key
         return out
 
-    def key_refused(self, event: NodeEvent) -> None:
+    def key_refused(self, event: Any) -> None:
         if isinstance(event, AliasEvent | ScalarEvent):
             self.node(event, (), 0)  # names the alias, anchor or tag
         raise self.stop("yaml-key", "a key must be a simple text", "a list or a map", mend="quote it if it is meant as text")

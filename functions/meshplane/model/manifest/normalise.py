@@ -1,0 +1,165 @@
+"""From the authoring models to `model.project`: long forms, plain values, the file's order. Called by `manifest.load`. Pure.
+
+It judges nothing: what comes here has passed the checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from meshplane.model import project as plain
+from meshplane.model.manifest.document import Document
+from meshplane.model.manifest.jobs import FilesOptions, JobPart, MergeOptions, Read
+from meshplane.model.manifest.parts import byte_size
+from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart
+from meshplane.model.manifest.tables import Projected, TablePart
+from meshplane.model.types import Field
+
+
+def project(document: Document) -> plain.Project:
+    """The validated project of one environment."""
+    meta = document.metadata
+    return plain.Project(
+        name=meta.name,
+        title=meta.title,
+        owner=meta.owner,
+        description=meta.description,
+        tables={name: table(name, part) for name, part in document.tables.items()},
+        jobs={name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
+        pipelines={name: pipeline(meta.name, name, part) for name, part in document.pipelines.items()},
+        policy=plain.Policy(**document.policy.model_dump()),
+    )
+
+
+def format_of(part: TablePart) -> plain.Format:
+    """Iceberg unless a raw table says otherwise."""
+    return part.format or "iceberg"
+
+
+def table(name: str, part: TablePart) -> plain.Table:
+    """A table; columns of the key are required."""
+    iceberg = format_of(part) == "iceberg"
+    key = {column.lower() for column in part.key}
+    columns = tuple(
+        Field(column, form.type, form.required or column.lower() in key, form.doc, form.renamed_from)
+        for column, form in part.columns.items()
+    )
+    return plain.Table(
+        name=name,
+        layer=part.layer,
+        format=format_of(part),
+        columns=columns,
+        description=part.description,
+        csv=plain.CsvFormat(**part.csv.model_dump()) if part.csv else plain.CsvFormat(),
+        hive_partition=() if iceberg else tuple(field.column for field in part.partition),
+        projection={column: _projection(form) for column, form in part.projection.items()},
+        dropped=part.dropped,
+        key=part.key,
+        partition=part.partition if iceberg else (),
+        sort=part.sort,
+        optimizers=_optimizers(part),
+        readers=part.readers,
+        properties={key: str(byte_size(value)) if key.endswith("-bytes") else value for key, value in part.properties.items()},
+        physical_name=part.name or "",
+    )
+
+
+def _projection(form: Projected) -> plain.Projection:
+    return plain.Projection(form.type, form.range, form.format or ("yyyy-MM-dd" if form.type == "date" else ""), form.interval, form.unit)
+
+
+def _optimizers(part: TablePart) -> plain.Optimizers:
+    compaction, retention, orphans = part.optimizers.compaction, part.optimizers.retention, part.optimizers.orphans
+    return plain.Optimizers(
+        plain.Compaction(compaction.enabled, compaction.strategy, compaction.min_input_files, compaction.delete_file_threshold),
+        plain.Retention(retention.enabled, retention.days, retention.keep, _hours(retention.every), retention.clean_expired_files),
+        plain.Orphans(orphans.enabled, orphans.days, _hours(orphans.every)),
+    )
+
+
+def _hours(length: Any) -> int:
+    return int(length.total_seconds()) // 3600
+
+
+def read(own: str, part: Read) -> plain.TableRef:
+    """`orders` or `customers.contacts`."""
+    owner, dot, name = part.table.partition(".")
+    return plain.TableRef(owner if dot else own, name if dot else owner, part.columns)
+
+
+def job(own: str, name: str, part: JobPart, tables: Mapping[str, TablePart]) -> plain.Job:
+    """A job."""
+    return plain.Job(
+        name=name,
+        script=part.script or "",
+        sql=part.sql or "",
+        use=part.use or "",
+        reads=tuple(read(own, each) for each in part.reads),
+        writes=tuple(plain.Write(each.table, each.mode or ("merge" if part.use == "merge" else "append")) for each in part.writes),
+        options=options(part, tables),
+        worker_type=part.workers.type,
+        workers=part.workers.count,
+        timeout=part.timeout,
+        packages=part.packages,
+        modules=part.modules,
+        jars=part.jars,
+        spark=part.spark,
+        secrets=part.secrets,
+        arguments=part.arguments,
+        max_concurrent_runs=part.max_concurrent_runs,
+        glue_version=part.glue_version,
+        description=part.description,
+    )
+
+
+def options(part: JobPart, tables: Mapping[str, TablePart]) -> dict[str, object]:
+    """`with:` of a built-in as plain JSON values, keys as they are written, defaults filled in."""
+    if part.use == "merge":
+        merge = MergeOptions.model_validate(part.with_ or {})
+        return {"map": dict(merge.map), "latestBy": list(merge.latest_by)}
+    if part.use == "files":
+        files = FilesOptions.model_validate(part.with_ or {})
+        target = tables.get(part.writes[0].table) if part.writes else None
+        form = files.format or (format_of(target) if target else "")
+        return {"from": files.from_, "format": form, "pattern": files.pattern}
+    return {}
+
+
+def pipeline(own: str, name: str, part: PipelinePart) -> plain.Pipeline:
+    """A pipeline with its steps and triggers."""
+    return plain.Pipeline(
+        name=name,
+        steps=tuple(step(each) for each in part.steps or ()),
+        asl=plain.OwnAsl(part.asl.file, part.asl.targets) if part.asl else None,
+        triggers=tuple(trigger(own, each, form) for each, form in part.triggers.items()),
+        window=part.window or "",
+        params={each: plain.Param(form.type, form.default) for each, form in part.params.items()},
+        concurrency=part.concurrency,
+        when_busy=part.when_busy,
+        notify=part.on_failure.notify if part.on_failure else "",
+        description=part.description,
+    )
+
+
+def step(part: StepPart) -> plain.Step:
+    """A step in its long form; each branch of parallel is a sequence."""
+    if part.parallel is not None:
+        return plain.Parallel(tuple(_branch(each) for each in part.parallel))
+    if part.sequence is not None:
+        return plain.Sequence(tuple(step(each) for each in part.sequence))
+    return plain.JobStep(part.job or "", part.retry, part.retry_after, part.arguments)
+
+
+def _branch(part: StepPart) -> tuple[plain.Step, ...]:
+    return tuple(step(each) for each in part.sequence) if part.sequence is not None else (step(part),)
+
+
+def trigger(own: str, name: str, part: TriggerPart) -> plain.Trigger:
+    """A trigger of the one kind that it declares."""
+    if part.schedule is not None:
+        return plain.ScheduleTrigger(name, part.schedule, part.timezone, part.enabled)
+    if part.files is not None:
+        return plain.FilesTrigger(name, part.files, part.settle, part.enabled)
+    owner, dot, other = (part.pipeline or "").partition(".")
+    return plain.PipelineTrigger(name, owner if dot else own, other if dot else owner, part.enabled)

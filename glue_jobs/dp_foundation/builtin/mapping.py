@@ -1,0 +1,74 @@
+"""From a source's columns to a target's: an expression where `map` has one, else the column of the same name, else null; then a cast that
+must not lose anything. The built-ins `merge` and `files` use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dp_foundation.config.arguments import Column
+from dp_foundation.errors import ConfigError, DataError
+
+_SAMPLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One target column: `expression` is Spark SQL over the source, `type` the target's."""
+
+    name: str
+    expression: str
+    type: str
+
+
+def plan(source: Sequence[str], target: Sequence[Column], given: Mapping[str, str]) -> tuple[Mapped, ...]:
+    """What each target column is made of. Raises ConfigError when `map` names a column that the target does not have."""
+    expressions = {name.lower(): text for name, text in given.items()}
+    have = {name.lower(): name for name in source}
+    unknown = sorted(set(expressions) - {column.name.lower() for column in target})
+    if unknown:
+        raise ConfigError(f"with.map names {', '.join(unknown)}; the target has {', '.join(column.name for column in target)}")
+    made = []
+    for column in target:
+        name = column.name.lower()
+        same = f"`{have[name]}`" if name in have else "NULL"
+        made.append(Mapped(column.name, expressions.get(name, same), column.type))
+    return tuple(made)
+
+
+def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> tuple[Any, int]:
+    """The target's frame, kept in memory for what follows, and its number of rows.
+
+    Raises DataError when a value that is not null cannot be cast, naming each column, how many, and samples.
+    """
+    staged = frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped)).persist()
+    types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
+    bad = {m.name: _failed(m, types[m.name]) for m in mapped if types[m.name] != m.type}
+    checks = [f"count_if({condition}) AS `{name}`" for name, condition in bad.items()]
+    counts = staged.selectExpr("count(1) AS `__rows`", *checks).first()
+    failed = {name: counts[name] for name in bad if counts[name]}
+    if failed:
+        lines = [f"{name}: {_samples(staged, name, bad[name], failed[name])}" for name in failed]
+        raise DataError(f"{what}: values that do not fit their columns:\n  " + "\n  ".join(lines))
+    cast = staged.selectExpr(*(_cast(m, types[m.name]) for m in mapped))
+    return cast, int(counts["__rows"])
+
+
+def _cast(m: Mapped, have: str) -> str:
+    return f"`{m.name}`" if have == m.type else f"try_cast(`{m.name}` AS {m.type}) AS `{m.name}`"
+
+
+def _failed(m: Mapped, have: str) -> str:
+    cast = f"try_cast(`{m.name}` AS {m.type})"
+    condition = f"`{m.name}` IS NOT NULL AND {cast} IS NULL"
+    if m.type.startswith("decimal") and (have == "string" or have.startswith("decimal")):
+        # A cast to decimal rounds in silence: digits that the column has no place for are a failure too.
+        exact = f"try_cast(`{m.name}` AS decimal(38,18))"
+        condition = f"({condition}) OR ({exact} IS NOT NULL AND {exact} <> {cast})"
+    return condition
+
+
+def _samples(staged: Any, name: str, condition: str, count: int) -> str:
+    rows = staged.where(condition).selectExpr(f"CAST(`{name}` AS string) AS v").limit(_SAMPLE).collect()
+    return f"{count} value(s) that cannot be cast, such as " + ", ".join(repr(row["v"]) for row in rows)

@@ -1,0 +1,27 @@
+"""`use: merge`: reads one table, maps and casts to the target's columns, upserts by the target's key."""
+
+from __future__ import annotations
+
+from dp_foundation.builtin import mapping
+from dp_foundation.builtin.declared import finish, one_read, one_write, options
+from dp_foundation.io.readers import read_table
+from dp_foundation.io.writers import merge_iceberg
+from dp_foundation.run.current import begin
+from dp_foundation.spark.session import get_spark
+
+
+def run() -> None:
+    """The whole job. `with:` takes `map` (column: SQL expression) and `latestBy` (columns). Nothing new to read: nothing is written."""
+    given = options("map", "latestBy")
+    source, target = one_read(), one_write()
+    spark = get_spark(app_name=f"merge {target.logical}")
+    frame = read_table(spark, source.logical)
+    mapped = mapping.plan(frame.columns, target.columns, given.get("map") or {})
+    rows, count = mapping.apply(frame, mapped, f"merge into {target.logical}")
+    current = begin()
+    if current is not None:
+        current.rows[source.logical] = count
+    if count:
+        latest = given.get("latestBy") or ()
+        merge_iceberg(rows, target.logical, latest_by=latest)
+    finish()

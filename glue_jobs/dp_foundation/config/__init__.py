@@ -1,0 +1,1 @@
+"""Configuration of a job: settings, what the plane passed as arguments, names, secrets."""

@@ -1,0 +1,1 @@
+"""Iceberg tables: DDL of undeclared ones, maintenance, and what their metadata says."""

@@ -1,0 +1,116 @@
+"""Upsert into an Iceberg table. `writers.merge_iceberg` calls it with the target found and the keys chosen.
+
+Spark alone inserts duplicate keys of the source in silence and fails only where they meet a row that is there (spark-local §3), so the
+source is brought to one row per key first, and refused where that is not possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.io import align
+from dp_foundation.io.commits import commit
+from dp_foundation.io.tables import Target
+
+_SAMPLE = 5
+
+
+def merge(df: Any, target: Target, keys: Sequence[str], latest_by: Sequence[str]) -> None:
+    """One MERGE of the frame's newest row per key. Raises DataError and SchemaMismatchError as `merge_iceberg` says."""
+    spark = df.sparkSession
+    spark.catalog.refreshTable(target.identifier)
+    steps = align.plan(df.schema, spark.table(target.identifier).schema, partial=True)
+    names = {step.name.lower(): step.name for step in steps}
+    lacking = [name for name in (*keys, *latest_by) if name.lower() not in names]
+    if lacking:
+        raise SchemaMismatchError(
+            f"merge into {target.identifier}: no {', '.join(lacking)} in the frame, which has {', '.join(names.values())}"
+        )
+    key = [names[name.lower()] for name in keys]
+    latest = [names[name.lower()] for name in latest_by]
+    source = newest(df.select(*align.columns(_nullable(steps, key), df.schema)), key, latest).persist()
+    try:
+        check_keys(source, target, key)
+        commit(spark, target, lambda: _merge(source, target, key, latest))
+    finally:
+        source.unpersist()
+
+
+def newest(frame: Any, key: Sequence[str], latest: Sequence[str]) -> Any:
+    """The newest rows of each key, identical ones as one; nulls are oldest. Different rows of the same age all stay."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    if latest:
+        order = Window.partitionBy(*map(_q, key)).orderBy(*(F.col(_q(name)).desc_nulls_last() for name in latest))
+        frame = frame.withColumn("__rank", F.rank().over(order)).where("__rank = 1").drop("__rank")
+    maps = {field.name for field in frame.schema.fields if "map<" in field.dataType.simpleString()}
+    if not maps:
+        return frame.dropDuplicates()
+    # Spark compares no maps; their JSON stands for them.
+    marked = frame.withColumns({f"__{name}": F.to_json(_q(name)) for name in maps})
+    compared = [name for name in marked.columns if name not in maps]
+    return marked.dropDuplicates(compared).drop(*(f"__{name}" for name in maps))
+
+
+def check_keys(source: Any, target: Target, key: Sequence[str]) -> None:
+    """One row per key, and no null in a key. Raises DataError with a sample."""
+    from pyspark.sql import functions as F
+
+    null = " OR ".join(f"{_q(name)} IS NULL" for name in key)
+    groups = source.groupBy(*map(_q, key)).agg(F.count(F.lit(1)).alias("__rows"))
+    bad = groups.where(f"__rows > 1 OR {null}").orderBy(F.expr(null).desc()).limit(_SAMPLE).collect()
+    if not bad:
+        return
+    shown = "; ".join(", ".join(f"{name}={row[name]}" for name in key) + f" ({row['__rows']} rows)" for row in bad)
+    if any(row[name] is None for row in bad for name in key):
+        raise DataError(f"merge into {target.identifier}: null in the key ({', '.join(key)}); found: {shown}")
+    raise DataError(
+        f"merge into {target.identifier}: different rows with the same key ({', '.join(key)}); found: {shown}; "
+        "mend: name in latest_by (latestBy) what makes one of them the newest, or make the rows one in the job"
+    )
+
+
+def _merge(source: Any, target: Target, key: Sequence[str], latest: Sequence[str]) -> None:
+    spark = source.sparkSession
+    table = spark.table(target.identifier).schema
+    # The plane may have added or widened columns since: fit again. A column that is not in the frame keeps what it holds.
+    frame = source.select(*align.columns(align.plan(source.schema, table, partial=True), source.schema))
+    frame.createOrReplaceTempView("__meshplane_source")
+    spark.sql(statement(target.identifier, frame.schema, key, latest))
+
+
+def statement(identifier: str, schema: Any, key: Sequence[str], latest: Sequence[str]) -> str:
+    """The MERGE of the view `__meshplane_source`: only rows that differ and are not older are updated. `schema` is the source's."""
+    on = " AND ".join(f"t.{_q(name)} = s.{_q(name)}" for name in key)
+    others = [field for field in schema.fields if field.name not in key]
+    differs = " OR ".join(_differs(field) for field in others)
+    # Structs compare field by field, and null as the smallest: exactly "newest by the first, then by the second".
+    newer = f"struct({_list('s', latest)}) >= struct({_list('t', latest)})" if latest else "true"
+    update = ", ".join(f"t.{_q(field.name)} = s.{_q(field.name)}" for field in others)
+    names = [field.name for field in schema.fields]
+    matched = f"WHEN MATCHED AND {newer} AND ({differs}) THEN UPDATE SET {update} " if others else ""
+    insert = f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(_q, names))}) VALUES ({_list('s', names)})"  # noqa: S608  names are quoted
+    return f"MERGE INTO {identifier} t USING __meshplane_source s ON {on} {matched}{insert}"
+
+
+def _differs(field: Any) -> str:
+    left, right = f"t.{_q(field.name)}", f"s.{_q(field.name)}"
+    if "map<" in field.dataType.simpleString():
+        left, right = f"to_json({left})", f"to_json({right})"
+    return f"NOT ({left} <=> {right})"
+
+
+def _nullable(steps: Sequence[align.Step], key: Sequence[str]) -> list[align.Step]:
+    """Null keys are counted by `check_keys`, not met one at a time."""
+    return [align.Step(s.name, s.type, s.source, s.cast, s.required and s.name not in key) for s in steps]
+
+
+def _list(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{alias}.{_q(name)}" for name in names)
+
+
+def _q(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

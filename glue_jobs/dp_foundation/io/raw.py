@@ -1,0 +1,136 @@
+"""Rows of raw files (csv, json, parquet) by their declared columns; `readers` calls it with the files to read.
+
+Nothing is guessed: columns and types are the declared ones, a csv is read by its header's names whatever their order, and a value that does
+not parse fails the job instead of turning into a null. Partition columns are text and come from the path.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from typing import Any
+
+from dp_foundation import storage
+from dp_foundation.config.arguments import Table
+from dp_foundation.errors import SchemaMismatchError
+from dp_foundation.logging.logger import get_logger
+from dp_foundation.run.ledger import FileVersion
+
+_HEADER_BYTES = 65536
+_GLOB = re.compile(r"([\\{}\[\]*?^])")
+
+
+def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "") -> Any:
+    """A DataFrame of the declared columns, then the partition columns, then `source_file` when asked for; empty when there are no files.
+
+    Raises SchemaMismatchError for a csv without a required column.
+    """
+    bucket, prefix = storage.split(table.location)
+    held = [file for file in files if file.size > 0]
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for key, header in _headers(table, bucket, [file.key for file in held]):
+        groups.setdefault((header, _path_columns(key[len(prefix) :])), []).append(key)
+    frames = [_group(spark, table, header, path, keys) for (header, path), keys in groups.items()]
+    frames = [_shaped(frame, table, source_file) for frame in frames] or [_empty(spark, table, source_file)]
+    return reduce(lambda a, b: a.unionByName(b), frames)
+
+
+def _headers(table: Table, bucket: str, keys: list[str]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    if table.format != "csv" or not table.csv.header:
+        return [(key, ()) for key in keys]
+    storage.client("s3")
+    with ThreadPoolExecutor(storage.PARALLEL) as pool:
+        return list(zip(keys, pool.map(lambda key: header_of(storage.read(bucket, key, _HEADER_BYTES), table), keys), strict=True))
+
+
+def header_of(start: bytes, table: Table) -> tuple[str, ...]:
+    """The names in the first line of a csv, in its order. Raises SchemaMismatchError when one stands there twice."""
+    text = start.decode(table.csv.encoding, errors="replace").removeprefix("\ufeff")
+    rows = csv.reader(text.splitlines(), delimiter=table.csv.delimiter, quotechar=table.csv.quote or None)
+    names = tuple(name.strip() for name in next(rows, []))
+    folded = [name.lower() for name in names]
+    twice = sorted({name for name in folded if folded.count(name) > 1})
+    if twice:
+        raise SchemaMismatchError(f"{table.logical}: a csv's header has {', '.join(twice)} twice; found: {', '.join(names)}")
+    return names
+
+
+def _path_columns(path: str) -> tuple[str, ...]:
+    return tuple(part.partition("=")[0] for part in path.split("/")[:-1] if "=" in part)
+
+
+def file_schema(table: Table, header: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, type) of the columns as a file has them: a csv's in its header's order, undeclared ones as text; else as declared.
+
+    Raises SchemaMismatchError when a required column is not in the header.
+    """
+    declared = {column.name.lower(): column for column in table.columns}
+    if not header:
+        return [(column.name, column.type) for column in table.columns]
+    missing = [c.name for c in table.columns if c.name.lower() not in {name.lower() for name in header}]
+    required = [name for name in missing if declared[name.lower()].required]
+    if required:
+        raise SchemaMismatchError(f"{table.logical}: a csv lacks the required {', '.join(required)}; its header is {', '.join(header)}")
+    unknown = [name for name in header if name.lower() not in declared]
+    if missing or unknown:
+        get_logger(__name__).warning("%s: header without %s, with undeclared %s", table.logical, missing or "nothing", unknown or "nothing")
+    return [
+        (declared[name.lower()].name, declared[name.lower()].type) if name.lower() in declared else (name or f"_column_{at}", "string")
+        for at, name in enumerate(header)
+    ]
+
+
+def _group(spark: Any, table: Table, header: tuple[str, ...], path: tuple[str, ...], keys: list[str]) -> Any:
+    fields = [*file_schema(table, header), *((name, "string") for name in table.hive_partition if name in path)]
+    schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in fields)
+    bucket, _ = storage.split(table.location)
+    paths = [_escaped(bucket, key) for key in keys]
+    reader = spark.read.format(table.format).schema(schema).options(**_options(table)).option("basePath", table.location)
+    return reader.load(paths)
+
+
+def _escaped(bucket: str, key: str) -> str:
+    """Spark takes paths as patterns: what would be one is escaped."""
+    return f"s3://{bucket}/" + _GLOB.sub(r"\\\1", key)
+
+
+def _options(table: Table) -> dict[str, str]:
+    if table.format == "parquet":
+        return {}
+    options = {"mode": "FAILFAST"}
+    if table.format == "csv":
+        how = table.csv
+        options |= {
+            "sep": how.delimiter,
+            "header": str(how.header).lower(),
+            "quote": how.quote,
+            "escape": how.escape,
+            "encoding": how.encoding,
+            "nullValue": how.null_text,
+        }
+        if how.date_format:
+            options["dateFormat"] = how.date_format
+        if how.timestamp_format:
+            options |= {"timestampFormat": how.timestamp_format, "timestampNTZFormat": how.timestamp_format}
+    return options
+
+
+def _shaped(frame: Any, table: Table, source_file: str) -> Any:
+    from pyspark.sql import functions as F
+
+    have = {name.lower() for name in frame.columns}
+    wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
+    columns = [F.col(f"`{name}`") if name.lower() in have else F.lit(None).cast(kind).alias(name) for name, kind in wanted]
+    extra = [F.col("_metadata.file_path").alias(source_file)] if source_file else []
+    return frame.select(*columns, *extra)
+
+
+def _empty(spark: Any, table: Table, source_file: str) -> Any:
+    from pyspark.sql import functions as F
+
+    wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
+    wanted += [(source_file, "string")] if source_file else []
+    return spark.range(0).select(*(F.lit(None).cast(kind).alias(name) for name, kind in wanted))

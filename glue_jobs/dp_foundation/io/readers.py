@@ -1,0 +1,51 @@
+"""`read_table` and `read_iceberg`: rows of a declared or undeclared table.
+
+Inside a run, a raw table reads as the files that this job has not consumed yet (`run.ledger`); outside of one, as all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dp_foundation.config.arguments import Table, invocation
+from dp_foundation.iceberg import metadata
+from dp_foundation.io import raw
+from dp_foundation.io.tables import Target, find
+from dp_foundation.run.current import begin, files_of
+
+
+def read_iceberg(spark: Any, catalog_db: str = "", table: str = "", columns: Sequence[str] = ()) -> Any:
+    """A table's rows as a DataFrame; `table` is its logical or physical name, `catalog_db` a Glue database.
+
+    A declared read that lists `columns` gives exactly those. Raises TableRefusedError for a name that nothing knows.
+    """
+    return read_table(spark, table, catalog_db=catalog_db, columns=columns)
+
+
+def read_table(spark: Any, table: str, catalog_db: str = "", columns: Sequence[str] = (), source_file: str = "") -> Any:
+    """As `read_iceberg`; `source_file` names a column to add that says which file a row of a raw table came from."""
+    target = find(table, catalog_db)
+    chosen = tuple(columns) or _declared_columns(target.table)
+    if target.table is not None and not target.table.is_iceberg:
+        frame = raw.read(spark, target.table, files_of(target.table), source_file)
+        chosen = (*chosen, source_file) if chosen and source_file else chosen
+    else:
+        frame = _iceberg(spark, target)
+    return frame.select(*chosen) if chosen else frame
+
+
+def _iceberg(spark: Any, target: Target) -> Any:
+    spark.catalog.refreshTable(target.identifier)  # the session may remember how the table was
+    current = begin()
+    if current is not None and target.table is not None:
+        known = metadata.load(target.database, target.name)
+        current.saw(target.table, known.head if known else None)
+    return spark.table(target.identifier)
+
+
+def _declared_columns(table: Table | None) -> tuple[str, ...]:
+    job = invocation().job
+    if table is None or job is None:
+        return ()
+    return next((read.columns for read in job.reads if read.table == table.logical), ())

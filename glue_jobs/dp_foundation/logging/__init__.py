@@ -1,0 +1,1 @@
+"""Logging of jobs; the root logger is never touched."""

@@ -1,0 +1,105 @@
+"""The ledger: which versions of which raw files a job has consumed. Readers choose by it, `run.current` writes it.
+
+One object per run, `{refined}/{project}/_runs/_ledger/{job}/{run_id}.json` (`schemas/ledger.schema.json`). It is written as `intent` before
+the run's first commit and as `done` when the run has ended well. A crash between the two is recovered by the next run: an intent counts as
+consumed when the run's snapshot stands in `main`'s ancestry of every table that it meant to write. `reset` entries void earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileVersion:
+    """One version of one object. `version` is S3's id, or `etag:…` in a bucket without versions; `size` in bytes."""
+
+    key: str
+    version: str
+    size: int = field(default=0, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the records of a run hold it."""
+        return {"key": self.key, "version": self.version, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one run of the job consumed (`intent`, `done`), or that earlier entries no longer count (`reset`: all, or those of `runs`)."""
+
+    state: str
+    run_id: str
+    step: str
+    recorded: str
+    files: Mapping[str, tuple[FileVersion, ...]] = field(default_factory=dict)
+    outputs: tuple[tuple[str, str], ...] = ()  # (database, physical name) that the run means to commit to
+    runs: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The object in S3."""
+        return {
+            "schema": 1,
+            "state": self.state,
+            "run_id": self.run_id,
+            "step": self.step,
+            "recorded": self.recorded,
+            "objects": {table: [f.as_json() for f in files] for table, files in self.files.items()},
+            "outputs": [{"database": database, "name": name} for database, name in self.outputs],
+            "runs": list(self.runs),
+        }
+
+
+def entry(raw: Mapping[str, Any]) -> Entry:
+    """Read an entry as it stands in S3."""
+    return Entry(
+        state=raw["state"],
+        run_id=raw.get("run_id", ""),
+        step=raw.get("step", ""),
+        recorded=raw.get("recorded", ""),
+        files={
+            t: tuple(FileVersion(o["key"], o["version"], o.get("size", 0)) for o in objects)
+            for t, objects in raw.get("objects", {}).items()
+        },
+        outputs=tuple((o["database"], o["name"]) for o in raw.get("outputs", ())),
+        runs=tuple(raw.get("runs", ())),
+    )
+
+
+def listed(item: Mapping[str, Any]) -> FileVersion:
+    """An item of ListObjectVersions. Without versioning S3 says `null` for all: then the ETag tells an overwritten object."""
+    version = item.get("VersionId")
+    return FileVersion(item["Key"], version if version and version != "null" else f"etag:{item['ETag'].strip(chr(34))}", item["Size"])
+
+
+def is_data(key: str, prefix: str) -> bool:
+    """Whether a key under the table's prefix holds rows: no folder's marker, no part of its path hidden by `_` or `.`, as in Hive."""
+    parts = key[len(prefix) :].split("/")
+    return bool(parts[-1]) and not any(part.startswith(("_", ".")) for part in parts)
+
+
+def valid(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that still count: those that no later reset voids."""
+    known = list(entries)
+    resets = [e for e in known if e.state == "reset"]
+    return [
+        e for e in known if e.state != "reset" and not any(r.recorded >= e.recorded and (not r.runs or e.run_id in r.runs) for r in resets)
+    ]
+
+
+def select(
+    table: str, present: Iterable[FileVersion], entries: Iterable[Entry], own: tuple[str, str], landed: Callable[[Entry], bool]
+) -> list[FileVersion]:
+    """The files that this run reads, by key.
+
+    `own` is (run id, step): a repeated attempt reads what its first one meant to read. `landed(entry)` says whether the commits of an
+    open intent stand on `main`; it is asked for other runs' intents only.
+    """
+    still = valid(entries)
+    mine = next((e for e in still if (e.run_id, e.step) == own and table in e.files), None)
+    if mine is not None:
+        wanted = set(mine.files[table])
+        return sorted(f for f in present if f in wanted)
+    consumed = {f for e in still if table in e.files and (e.state == "done" or landed(e)) for f in e.files[table]}
+    return sorted(f for f in present if f not in consumed)

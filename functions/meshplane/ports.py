@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from meshplane.model.baseline import Baseline
+from meshplane.model.context import Neighbour
+from meshplane.model.release import PlatformRelease
 from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Wait, Want
 from meshplane.model.runs import Arrival, Execution, JobRun, PipelinePolicy, Run, StepEnd
 from meshplane.model.slots import Change, Slots
+from meshplane.plan.record import Record
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -99,8 +104,8 @@ class RunStore(Protocol):
         """WAITING → RUNNING. False when the run is not WAITING (any more)."""
         ...
 
-    def close(self, run: Run) -> bool:
-        """The end of a run that has no slot, if its record is still open."""
+    def noted(self, project: str, run_id: str, reason: str) -> bool:
+        """Why a run that holds a place has not been started. False when it is not WAITING."""
         ...
 
     def step_ended(self, project: str, run_id: str, key: str, step: StepEnd) -> bool:
@@ -153,4 +158,177 @@ class Landings(Protocol):
 
     def arrived(self, project: str, table: str, after: datetime, before: datetime) -> Sequence[Arrival]:
         """The newest versions of objects under a raw table's prefix, written between the two moments."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The newest version of a project's manifest, as it lies in the artifacts bucket. `release`: the digest in its metadata, if any."""
+
+    text: str
+    version: str
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedManifest:
+    """The manifest was deleted, proven by the delete marker's version."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one listing of all manifests says of a project. `loose` names the files that lie beside the manifest, by ETag."""
+
+    project: str
+    version: str = ""
+    deleted: bool = False
+    loose: str = ""
+
+
+class Manifests(Protocol):
+    """The artifacts bucket as the reconcile needs it. A 403, a missing bucket or a listing cut short raises; it never reads as absent."""
+
+    def newest(self, project: str) -> Manifest | DeletedManifest | None:
+        """The newest manifest; DeletedManifest where a delete marker proves it; None where no version ever was."""
+        ...
+
+    def version(self, project: str) -> str:
+        """The newest version id, a delete marker's included; empty when there is none. One call, read before destructive actions."""
+        ...
+
+    def looks(self) -> Sequence[Look]:
+        """Every project that has, or had, a manifest."""
+        ...
+
+    def release_index(self, project: str, digest: str) -> str:
+        """The text of a release's index. Raises NotFound."""
+        ...
+
+    def beside(self, project: str) -> Mapping[str, str]:
+        """The files beside the manifest: path relative to the project's folder → ETag."""
+        ...
+
+    def read_beside(self, project: str, path: str) -> bytes:
+        """The content of a file beside the manifest. Raises NotFound."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The content of any object of the bucket. Raises NotFound."""
+        ...
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Put a content-addressed file; there already is success."""
+        ...
+
+    def publish_status(self, project: str, document: str, text: str) -> None:
+        """Write `status/<project>.json` and `.txt`."""
+        ...
+
+    def forget_files(self, project: str) -> int:
+        """Delete a removed project's content-addressed files, releases and temporary objects. How many went."""
+        ...
+
+
+class Releases(Protocol):
+    """What the platform publishes: the baseline and the platform's own release, read once per process."""
+
+    def read(self) -> tuple[Baseline, PlatformRelease]:
+        """Both, in one call. Raises NotReady naming what is not published yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A lease that was won: the record as it was, and the fence that every write of its holder carries."""
+
+    record: Record
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the index says of one project."""
+
+    project: str
+    phase: str = "active"
+    observed: str = ""
+    loose: str = ""
+    due_at: str = ""
+    lease_until: str = ""
+    dirty: bool = False
+    refers: tuple[str, ...] = ()
+    stalled: bool = False
+
+
+class States(Protocol):
+    """Projects' state items. Every write is conditional on the fence and raises Stale when a newer holder has begun."""
+
+    def begin(self, project: str, holder: str, now: datetime, lease: timedelta) -> Begun | None:
+        """Take the lease. None: somebody else holds it, and the item is marked dirty for them. The same `holder` may enter again."""
+        ...
+
+    def confirm(self, begun: Begun, approved: Collection[str]) -> None:
+        """Read the lease again before destructive actions, storing which risky actions were approved. Raises Stale."""
+        ...
+
+    def draining(self, begun: Begun, version: str, pipelines: Mapping[str, object]) -> None:
+        """Store at once that the project's manifest was deleted (the marker's version), so that no run starts any more. Raises Stale."""
+        ...
+
+    def finish(self, begun: Begun, record: Record) -> bool:
+        """Store the record and give the lease back. True: somebody asked for another look meanwhile. Raises Stale."""
+        ...
+
+    def note(self, begun: Begun, entry: Mapping[str, object], expires: datetime) -> None:
+        """One history record for a reconcile that changed something."""
+        ...
+
+    def peek(self, project: str) -> Record:
+        """The record, read only; an empty one when there is none."""
+        ...
+
+    def neighbours(self, projects: Collection[str]) -> Mapping[str, Neighbour]:
+        """What other projects share, in one call; unpublished ones included."""
+        ...
+
+    def due(self) -> Sequence[Due]:
+        """Every project that has state, from the index, soonest due first."""
+        ...
+
+
+class ReconcileQueue(Protocol):
+    """The queue that reconcile_project reads; one group per project."""
+
+    def send(self, projects: Collection[str]) -> None:
+        """Ask for a reconcile of each project. A request is never swallowed as a duplicate."""
+        ...
+
+
+class OpenRuns(Protocol):
+    """Runs of a project that have not ended."""
+
+    def open(self, project: str) -> Sequence[Run]:
+        """The records of runs that wait or run."""
+        ...
+
+    def stop(self, run: Run, why: str) -> None:
+        """End its execution. Ended already is success."""
+        ...
+
+
+class Deadline(Protocol):
+    """How much of the function's time is left."""
+
+    def __call__(self) -> timedelta:
+        """The time left."""
+        ...
+
+
+class Pause(Protocol):
+    """Lets time pass inside a reconcile: for waits of seconds only."""
+
+    def __call__(self, time: timedelta) -> None:
+        """Return after `time`."""
         ...

@@ -79,13 +79,14 @@ class DynamoRuns:
 
     def started(self, project: str, run_id: str, execution: str, at: str) -> bool:
         """Conditional on WAITING."""
-        values = {":running": "RUNNING", ":waiting": "WAITING", ":execution": execution, ":at": at}
-        change = "SET #status = :running, execution = :execution, started = :at"
+        values = {":running": "RUNNING", ":waiting": "WAITING", ":execution": execution, ":at": at, ":none": ""}
+        change = "SET #status = :running, execution = :execution, started = :at, reason = :none"
         return self._update(project, run_id, change, "#status = :waiting", values, {"#status": "status"})
 
-    def close(self, run: Run) -> bool:
-        """Conditional on an open record."""
-        return self._if_met("dynamodb:PutItem", self._client.put_item, self._put_closed(run))
+    def noted(self, project: str, run_id: str, reason: str) -> bool:
+        """Conditional on WAITING."""
+        values = {":waiting": "WAITING", ":reason": reason}
+        return self._update(project, run_id, "SET reason = :reason", "#status = :waiting", values, {"#status": "status"})
 
     def step_ended(self, project: str, run_id: str, key: str, step: StepEnd) -> bool:
         """Conditional on there being a record."""

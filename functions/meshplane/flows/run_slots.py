@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from meshplane.errors import NotFound, NotReady, Stale
+from meshplane.errors import NotFound, NotReady, PlaneError, Stale
 from meshplane.model.runs import OPEN, PipelinePolicy, Run
 from meshplane.model.slots import Change, Slots, capacity, promote, release, skipped
-from meshplane.model.windows import iso
+from meshplane.model.windows import iso, moment
 from meshplane.ports import Clock, Executions, RunStore, TriggerQueue
 
+SOON, BETWEEN_TRIES = timedelta(minutes=15), timedelta(seconds=30)
 ATTEMPTS = 20  # each lost race means that another process got on
 
 
@@ -86,6 +87,11 @@ def close_run(ports: RunPorts, run: Run, policies: Mapping[str, PipelinePolicy] 
     return closed
 
 
+def look_at(project: str, pipeline: str) -> dict[str, object]:
+    """The message that makes start_run look at a pipeline's slots."""
+    return {"schema": 1, "project": project, "pipeline": pipeline, "trigger": "", "kind": "ended", "event": {}}
+
+
 def failed(run: Run, error: str, cause: str, at: datetime) -> Run:
     """The record of a run that could not be started."""
     return replace(run, status="FAILED", error=error, cause=cause, ended=iso(at))
@@ -112,6 +118,12 @@ def _start(ports: RunPorts, run: Run, policy: PipelinePolicy | None) -> bool:
         # A plain end, not a retry: the next reconcile makes the machine anew, and the next arrival or tick its run.
         _free(ports, failed(run, gone.reason, str(gone), ports.clock.now()), capacity(policy))
         return True
+    except PlaneError as unsure:
+        # The run keeps its place. Looked at again soon while it is new (a role that has not settled, throttling), then by the sweep.
+        if ports.clock.now() < moment(run.created) + SOON:
+            ports.queue.send([look_at(run.project, run.pipeline)], BETWEEN_TRIES)
+        ports.runs.noted(run.project, run.run_id, f"cannot be started yet: {unsure.reason}: {unsure}")
+        return False
     ports.runs.started(run.project, run.run_id, arn, iso(ports.clock.now()))
     return False
 

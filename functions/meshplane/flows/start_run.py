@@ -19,7 +19,9 @@ from meshplane.model import windows
 from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id, settle_params
 from meshplane.model.slots import Change, Pending, Slots, admit, collect, skipped, take
 
-PATIENCE = timedelta(minutes=10)  # a rule is live a little before the reconcile that made it has written its pipeline's policy
+# A rule is live a little before the reconcile that made it has written its pipeline's policy, and wiped state takes a sweep to come back.
+PATIENCE = timedelta(minutes=30)
+BETWEEN_LOOKS = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,11 @@ def _take_in(ports: RunPorts, project: str, pipeline: str, messages: list[Trigge
 
 def _undeclared(ports: RunPorts, message: TriggerMessage, known: bool) -> None:
     """A message for a pipeline that the last reconcile did not leave: it waits a little, then it is recorded as skipped."""
-    name = f"{message.project}.{message.pipeline}"
     if ports.clock.now() < message.sent + PATIENCE:
-        raise Rejected(f"{name} is not known yet: the message waits for the reconcile to write it")
-    if message.kind == "settle":
+        # Sent anew rather than refused: waiting is no failure, and must not use up the queue's receive count.
+        ports.queue.send([message.again()], BETWEEN_LOOKS)
+        return
+    if message.kind in {"settle", "ended"}:
         return
     reason = undeclared(message.project, message.pipeline) if known else f"no project {message.project} is published"
     files = (message.arrival(),) if message.kind == "files" else ()
@@ -112,22 +115,24 @@ def take_files(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: 
     """Collect arrivals that no run was made of yet, and see to it that one delayed message looks when they have settled."""
     known = ports.runs.seen(project, pipeline, trigger, files)
     fresh = tuple(file for file in files if file.identity not in known)
-    if not fresh:
-        return
     seconds = _trigger(policy, trigger).settle_seconds
-    if seconds and trigger not in ports.runs.slots(project, pipeline).pending:
-        _look_again(
-            ports, project, pipeline, trigger, timedelta(seconds=seconds)
-        )  # before the store: a second look does no harm, none would
+    if fresh and seconds and trigger not in ports.runs.slots(project, pipeline).pending:
+        # Before the store: a second look does no harm, none would.
+        _look_again(ports, project, pipeline, trigger, timedelta(seconds=seconds))
+    while fresh:
+        now_in = Pending(fresh, "").fit  # no more than one item holds
+        pending = _collected(ports, project, pipeline, trigger, fresh[:now_in])
+        fresh = fresh[now_in:]
+        if pending and (pending.full or not seconds):
+            settle(ports, policy, project, pipeline, trigger)
 
+
+def _collected(ports: RunPorts, project: str, pipeline: str, trigger: str, files: tuple[Arrival, ...]) -> Pending | None:
     def decide(slots: Slots) -> Change | None:
-        collected = collect(slots, trigger, fresh, ports.clock.now())
+        collected = collect(slots, trigger, files, ports.clock.now())
         return Change(collected) if collected is not slots else None
 
-    slots = change_slots(ports, project, pipeline, decide)
-    pending = slots.pending.get(trigger)
-    if pending and (pending.full or not seconds):
-        settle(ports, policy, project, pipeline, trigger)
+    return change_slots(ports, project, pipeline, decide).pending.get(trigger)
 
 
 def settle(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: str, trigger: str) -> None:
@@ -136,11 +141,11 @@ def settle(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: str,
     while (pending := slots.pending.get(trigger)) is not None:
         left = pending.settles(_trigger(policy, trigger).settle_seconds) - ports.clock.now()
         if left > timedelta() and not pending.full:
-            return _look_again(ports, project, pipeline, trigger, left)
+            _look_again(ports, project, pipeline, trigger, left)
+            break
         ports.runs.mark_seen(project, pipeline, trigger, pending.files)
         slots = _settled(ports, policy, project, pipeline, trigger, pending)
     start_open(ports, project, pipeline, policy)
-    return None
 
 
 def _settled(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: str, trigger: str, pending: Pending) -> Slots:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from meshplane.errors import Rejected
 from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger, Trigger
-from meshplane.model.windows import moment
+from meshplane.model.windows import iso, moment
 
 Kind = Literal["files", "schedule", "pipeline", "manual", "settle", "ended"]
 Status = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED"]
@@ -114,7 +114,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class TriggerMessage:
-    """One message of the trigger queue (docs/contracts.md §4). `id` is SQS's, `sent` the moment it was sent."""
+    """One message of the trigger queue (docs/contracts.md §4). `id` is SQS's, `sent` the moment it was sent first."""
 
     id: str
     project: str
@@ -137,7 +137,13 @@ class TriggerMessage:
         if missing or not isinstance(body.get("event"), Mapping):
             raise Rejected(f"trigger message {message_id} lacks {', '.join(missing) or 'an event object'}")
         project, pipeline, trigger, kind = (str(body[key]) for key in ("project", "pipeline", "trigger", "kind"))
-        return TriggerMessage(message_id, project, pipeline, trigger, kind, body["event"], sent)
+        first = moment(str(body["sent"])) if body.get("sent") else sent
+        return TriggerMessage(message_id, project, pipeline, trigger, kind, body["event"], first)
+
+    def again(self) -> dict[str, Any]:
+        """The body that says the same once more, and since when."""
+        named = {"project": self.project, "pipeline": self.pipeline, "trigger": self.trigger, "kind": self.kind}
+        return {"schema": 1, **named, "event": dict(self.event), "sent": iso(self.sent)}
 
     @property
     def detail(self) -> Mapping[str, Any]:

@@ -1,0 +1,229 @@
+"""What starts, what waits, what is skipped: `flows.start_run` against an in-memory world."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
+
+from meshplane.errors import Denied
+from meshplane.flows.record_run import record_run
+from meshplane.flows.start_run import PATIENCE, read_and_start, start_run
+from meshplane.model.project import Param
+from meshplane.model.runs import Run
+
+
+def settle(at: World) -> None:
+    at.clock.advance(seconds=SETTLE)
+    start_run(at.ports, at.queue.due())
+
+
+def only(at: World, *status: str) -> Run:
+    [run] = at.runs.by_status(*status)
+    return run
+
+
+def test_many_files_are_one_run_that_lists_them() -> None:
+    at = world()
+    keys = [f"sales/orders_raw/dt=1/{n}.csv" for n in range(500)]
+    start_run(at.ports, [arrived(key) for key in keys])
+    assert not at.executions.starts, "nothing starts before the files have settled"
+    settle(at)
+    run = only(at, "RUNNING")
+    assert sorted(file.key for file in run.files) == sorted(keys)
+    assert run.files_total == 500
+    assert at.executions.starts == [run.run_id]
+
+
+def test_a_newer_arrival_puts_the_run_off() -> None:
+    at = world()
+    start_run(at.ports, [arrived("a")])
+    at.clock.advance(seconds=SETTLE - 1)
+    start_run(at.ports, [arrived("b")])
+    at.clock.advance(seconds=1)
+    start_run(at.ports, at.queue.due())
+    assert not at.executions.starts
+    settle(at)
+    assert [file.key for file in only(at, "RUNNING").files] == ["a", "b"]
+
+
+def test_files_that_spark_does_not_read_start_nothing() -> None:
+    at = world()
+    start_run(at.ports, [arrived("sales/orders_raw/_SUCCESS"), arrived("sales/orders_raw/.part.crc"), arrived("sales/orders_raw/dt=1/")])
+    settle(at)
+    assert not at.runs.records
+
+
+def test_a_late_duplicate_of_an_arrival_starts_nothing_and_a_new_version_does() -> None:
+    at = world()
+    start_run(at.ports, [arrived("a"), arrived("a")])
+    settle(at)
+    record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    start_run(at.ports, [arrived("a")])
+    settle(at)
+    assert len(at.executions.starts) == 1
+    start_run(at.ports, [arrived("a", "v2")])
+    settle(at)
+    assert len(at.executions.starts) == 2
+
+
+def test_a_burst_too_large_for_one_record_starts_before_it_settles() -> None:
+    at = world(concurrency=9)
+    start_run(at.ports, [arrived(f"{n:05}") for n in range(1500)])
+    assert only(at, "RUNNING").files_total == 1000
+    settle(at)
+    assert sorted(run.files_total for run in at.runs.by_status("RUNNING")) == [500, 1000]
+
+
+def test_one_event_is_one_run_however_often_it_comes() -> None:
+    at = world(when_busy="queue")
+    for _ in range(3):
+        start_run(at.ports, [manual("1"), manual("1")])
+    assert len(at.runs.records) == 1
+    record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    start_run(at.ports, [manual("1")])
+    assert len(at.executions.starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("when_busy", "expected"),
+    [
+        ("queue", ["RUNNING", "WAITING", "WAITING"]),
+        ("queueOne", ["RUNNING", "WAITING", "SKIPPED"]),
+        ("skip", ["RUNNING", "SKIPPED", "SKIPPED"]),
+    ],
+)
+def test_when_busy(when_busy: str, expected: list[str]) -> None:
+    at = world(when_busy=when_busy)
+    start_run(at.ports, [manual("1"), manual("2"), manual("3")])
+    assert [run.status for run in at.runs.records.values()] == expected
+    assert all(run.reason for run in at.runs.by_status("SKIPPED"))
+
+
+def test_waiting_runs_start_in_the_order_in_which_they_came() -> None:
+    at = world(when_busy="queue", concurrency=2)
+    start_run(at.ports, [manual(str(n)) for n in range(6)])
+    while at.executions.running():
+        record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    assert at.executions.starts == [run_id for _, run_id in at.runs.records]
+    assert at.executions.most_at_once == 2
+
+
+def test_files_that_arrive_while_one_waits_are_listed_in_that_one() -> None:
+    at = world()
+    for key in "abc":
+        start_run(at.ports, [arrived(key)])
+        settle(at)
+    assert [file.key for file in only(at, "RUNNING").files] == ["a"]
+    assert [file.key for file in only(at, "WAITING").files] == ["b", "c"]
+    assert only(at, "WAITING").run_id in only(at, "SKIPPED").reason
+
+
+def test_one_waiting_run_for_each_window_so_that_none_is_lost() -> None:
+    at = world(window="day")
+    days = [datetime(2030, 5, day, 4, tzinfo=UTC) for day in (1, 2, 3)]
+    start_run(at.ports, [tick(day) for day in days])
+    assert sorted((run.status, run.window_start) for run in at.runs.records.values()) == [
+        ("RUNNING", "2030-04-29T22:00:00Z"),
+        ("WAITING", "2030-04-30T22:00:00Z"),
+        ("WAITING", "2030-05-01T22:00:00Z"),
+    ]
+
+
+def test_a_run_takes_over_the_window_of_the_run_that_started_it() -> None:
+    at = world(window="day")
+    window = '{"run": {"window_start": "2030-01-01T00:00:00Z", "window_end": "2030-01-02T00:00:00Z"}}'
+    start_run(at.ports, [message("pipeline", "after", {"detail": {"executionArn": "arn:x", "stopDate": 1893456000000, "input": window}})])
+    run = only(at, "RUNNING")
+    assert (run.window_start, run.window_end) == ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"params": {"nation": "DE"}}, "no parameter nation; allowed: country (string), depth (int)"),
+        ({}, "parameter depth must be given; allowed: country (string), depth (int)"),
+        ({"params": {"depth": "deep"}}, "parameter depth is 'deep', not a int"),
+        ({"params": {"depth": "1"}, "window_start": "2030-05-01T00:00:00Z"}, "daily declares no window, so none can be given"),
+    ],
+)
+def test_a_wrong_wish_is_recorded_with_its_reason(event: dict[str, object], reason: str) -> None:
+    at = world(params={"country": Param("string", "DE"), "depth": Param("int")})
+    assert not start_run(at.ports, [manual("1", **event)])
+    assert only(at, "SKIPPED").reason == reason
+
+
+def test_parameters_reach_the_execution_with_their_defaults() -> None:
+    at = world(params={"country": Param("string", "DE"), "depth": Param("int")})
+    start_run(at.ports, [manual("1", params={"depth": 3})])
+    [execution] = at.executions.executions.values()
+    assert execution.input["run"]["params"] == {"country": "DE", "depth": "3"}
+    assert execution.arn == at.executions.arn(MACHINE, execution.input["run"]["run_id"])
+
+
+def test_a_paused_pipeline_skips_and_what_waits_stays() -> None:
+    at = world(paused="sales is paused")
+    start_run(at.ports, [manual("1")])
+    assert only(at, "SKIPPED").reason == "sales is paused"
+
+
+def test_a_message_waits_for_the_reconcile_and_runs_once_it_is_there() -> None:
+    at = world()
+    policies = at.runs.known.pop("sales")
+    assert not start_run(at.ports, [manual("1")])
+    assert not at.runs.records
+    at.runs.known["sales"] = policies
+    at.clock.advance(minutes=1)
+    start_run(at.ports, at.queue.due())
+    assert only(at, "RUNNING").by == "ann"
+
+
+def test_a_message_for_a_pipeline_that_is_gone_is_recorded_in_the_end() -> None:
+    at = world()
+    at.runs.known["sales"] = {}
+    start_run(at.ports, [manual("1")])
+    while at.queue.sent:
+        at.clock.at = at.queue.sent[0][0]
+        start_run(at.ports, at.queue.due())
+    assert only(at, "SKIPPED").reason == "sales no longer declares the pipeline daily"
+    assert at.clock.now() - NOON < PATIENCE + timedelta(minutes=1)
+
+
+def test_a_run_that_cannot_be_started_yet_keeps_its_place_and_is_tried_again() -> None:
+    at = world()
+    at.executions.fault = Denied("the role has not settled")
+    assert not start_run(at.ports, [manual("1")])
+    assert "has not settled" in only(at, "WAITING").reason
+    at.executions.fault = None
+    at.clock.advance(seconds=30)
+    start_run(at.ports, at.queue.due())
+    assert only(at, "RUNNING").reason == ""
+
+
+def test_a_run_without_a_state_machine_fails_and_frees_its_place() -> None:
+    at = world(when_busy="queue")
+    at.executions.machines.clear()
+    start_run(at.ports, [manual("1"), manual("2")])
+    assert [run.error for run in at.runs.by_status("FAILED")] == ["NotFound", "NotFound"]
+    assert not at.runs.slots("sales", "daily").open
+
+
+def test_a_lost_race_is_run_again() -> None:
+    at = world()
+    at.runs.overtake = 3
+    start_run(at.ports, [manual("1")])
+    assert only(at, "RUNNING")
+
+
+def test_an_unreadable_message_is_refused_and_holds_up_no_other() -> None:
+    at = world()
+    bodies = [
+        "not json",
+        "[]",
+        '{"project": "sales"}',
+        '{"project":"sales","pipeline":"daily","trigger":"","kind":"manual","event":{"id":"1"}}',
+    ]
+    refused = read_and_start(at.ports, [(str(n), body, NOON) for n, body in enumerate(bodies)])
+    assert [refusal.id for refusal in refused] == ["0", "1", "2"]
+    assert only(at, "RUNNING")

@@ -176,6 +176,11 @@ def translate(error: Exception, action: str, resource: str = "") -> PlaneError |
     return None
 
 
+def refused(action: str, code: str, message: str, resource: str = "") -> PlaneError:
+    """The error for one failed entry of a batch call, which AWS answers inside a 200."""
+    return _made(kind_of(action, code, 0), f"{action} on {resource}: {code}: {message}", action, resource)
+
+
 def _made(kind: type[PlaneError], message: str, action: str, resource: str) -> PlaneError:
     return Denied(message, action, resource) if kind is Denied else kind(message)
 

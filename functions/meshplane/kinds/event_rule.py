@@ -22,13 +22,16 @@ TARGET = "trigger-queue"  # the id of the one target
 
 @dataclass(frozen=True, slots=True)
 class RuleTarget:
-    """Where a matching event goes. `template` is the input transformer's; `<aws.events.event.json>` is the whole event."""
+    """Where a matching event goes. `template` is the input transformer's; `<aws.events.event.json>` is the whole event.
+
+    `other` is empty: it holds, as JSON, any further setting that somebody gave the target.
+    """
 
     id: str
     arn: str
     dead_letters: str
     template: str
-    paths: Mapping[str, str]
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class EventRule:
     ) -> Want[EventRuleSpec]:
         plane = context.plane
         text = template(project.name, pipeline.name, trigger.name, kind)
-        target = RuleTarget(TARGET, plane.trigger_queue_arn, plane.target_dlq_arn, text, {})
+        target = RuleTarget(TARGET, plane.trigger_queue_arn, plane.target_dlq_arn, text)
         description = f"Trigger {trigger.name} of pipeline {pipeline.name} of project {project.name}"
         spec = EventRuleSpec(canonical_pattern(pattern), (target,), trigger.enabled, description)
         name = context.naming.rule(project.name, pipeline.name, trigger.name)

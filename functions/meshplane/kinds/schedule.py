@@ -21,7 +21,10 @@ from meshplane.model.resource import Difference, Id, Seen, Want
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """All of a schedule, because UpdateSchedule resets what is left out. Times are ISO 8601 or empty; `window` is OFF or its minutes."""
+    """All of a schedule, because UpdateSchedule resets what is left out. Times are ISO 8601 or empty; `window` is OFF or its minutes.
+
+    `other` is empty: it holds, as JSON, any further setting that somebody gave the target.
+    """
 
     expression: str
     timezone: str
@@ -37,6 +40,7 @@ class ScheduleSpec:
     kms_key: str = ""
     max_age_seconds: int = 86_400  # Scheduler's own defaults: a day, 185 attempts
     max_attempts: int = 185
+    other: str = ""
 
 
 class Schedule:

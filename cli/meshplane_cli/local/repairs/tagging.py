@@ -1,5 +1,7 @@
-"""GetResources as the service behaves: moto's index knows neither EventBridge rules nor schedule groups, and ListSchedules of a
-group that does not exist answers an empty list instead of ResourceNotFoundException.
+"""GetResources as the service behaves: moto's index knows neither EventBridge rules nor schedule groups.
+
+Schedule groups too: moto lists the schedules of a group that does not exist as none, makes a group a second time over the first, and
+fails at deleting one that is not there.
 
 Called by `repairs.apply` and by the adapters' tests. Repairs are made once per process.
 """
@@ -12,11 +14,13 @@ from typing import Any
 import moto.events.models as events
 import moto.resourcegroupstaggingapi.models as index
 import moto.scheduler.models as scheduler
+from moto.core.exceptions import JsonRESTError
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
 _original_rules = events.EventsBackend.iter_tagged_resources
 _original_backends = index.iter_taggable_backends
 _original_list = scheduler.EventBridgeSchedulerBackend.list_schedules
+_original_create = scheduler.EventBridgeSchedulerBackend.create_schedule_group
 _original_delete = scheduler.EventBridgeSchedulerBackend.delete_schedule_group
 
 
@@ -52,6 +56,12 @@ def _list_schedules(self: Any, *args: Any, **asked: Any) -> Any:
     return _original_list(self, *args, **asked)
 
 
+def _create_group(self: Any, name: str, tags: list[dict[str, str]]) -> Any:
+    if name in self.schedule_groups:
+        raise JsonRESTError("ConflictException", f"Schedule group {name} already exists.")
+    return _original_create(self, name, tags)
+
+
 def _delete_group(self: Any, name: str | None) -> None:
     self.get_schedule_group(name)
     _original_delete(self, name)
@@ -62,4 +72,5 @@ def apply() -> None:
     events.EventsBackend.iter_tagged_resources = _rules
     index.iter_taggable_backends = _backends
     scheduler.EventBridgeSchedulerBackend.list_schedules = _list_schedules
+    scheduler.EventBridgeSchedulerBackend.create_schedule_group = _create_group
     scheduler.EventBridgeSchedulerBackend.delete_schedule_group = _delete_group

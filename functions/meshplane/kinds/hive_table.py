@@ -96,7 +96,7 @@ class HiveTable:
                 note = "files that stand are read the new way" if breaking else ""
                 out.append(Difference(one.name, was, wanted, Effect.BREAKING if breaking else Effect.SAFE, note))
         keys = sorted({*want.serde_parameters, *seen.serde_parameters})
-        out += _changed("serde", {key: want.serde_parameters.get(key, "") for key in keys}, seen.serde_parameters)
+        out += _changed("serde_parameters", {key: want.serde_parameters.get(key, "") for key in keys}, seen.serde_parameters)
         gone = {key: "" for key in seen.parameters if key.startswith("projection.") or key == "storage.location.template"}
         out += _changed("parameters", {**gone, **want.parameters}, seen.parameters)
         return tuple(out)

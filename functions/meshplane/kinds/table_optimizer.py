@@ -34,19 +34,16 @@ class TableOptimizer:
     name = NAME
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[OptimizerSpec]]:
-        """Three per Iceberg table. Glue checks the role at once, so one goes first for all: the canary, which the others need."""
+        """Three per Iceberg table, each with the role that it names: while that settles, `flows/apply` sends one canary ahead."""
         role = Id("role", context.naming.role("optimizer", project.name))
         arn = context.naming.role_arn("optimizer", project.name)
-        canary: Id | None = None
         for table in project.tables.values():
             if not table.is_iceberg:
                 continue
             of = iceberg_table.table_id(project, table, context)
             for kind, (enabled, settings) in configurations(table.optimizers).items():
                 this = Id(NAME, f"{of.name}/{kind}", f"{table.name}/{kind}")
-                needs = {of, role} if canary is None else {of, role, canary}
-                canary = canary or this
-                yield Want(this, OptimizerSpec(arn, enabled, settings), frozenset(needs), refused=_refused(table, kind))
+                yield Want(this, OptimizerSpec(arn, enabled, settings), frozenset({of, role}), refused=_refused(table, kind))
 
     def compare(self, want: OptimizerSpec, seen: OptimizerSpec) -> tuple[Difference, ...]:
         """Field by field; a setting is named by Glue's key."""
@@ -57,7 +54,7 @@ class TableOptimizer:
         ]
         keys = [*want.settings, *(key for key in seen.settings if key not in want.settings)]
         out += [
-            Difference(key, _text(seen.settings.get(key, "")), _text(want.settings.get(key, "")), Effect.SAFE)
+            Difference(f"settings.{key}", _text(seen.settings.get(key, "")), _text(want.settings.get(key, "")), Effect.SAFE)
             for key in keys
             if seen.settings.get(key) != want.settings.get(key)
         ]

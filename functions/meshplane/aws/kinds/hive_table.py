@@ -58,6 +58,8 @@ class HiveTableAdapter:
 
     def delete(self, seen: Seen[HiveTableSpec], owner: Owner) -> Done:
         """Never: an undeclared table rests."""
+        if seen.owner != owner:
+            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
         raise Rejected(f"{seen.id} is not deleted: an undeclared table keeps its files and rests")
 
     def _update(self, entry: catalog.Entry, body: Mapping[str, Any]) -> Done:

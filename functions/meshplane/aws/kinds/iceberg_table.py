@@ -73,6 +73,8 @@ class IcebergTableAdapter:
 
     def delete(self, seen: Seen[IcebergTableSpec], owner: Owner) -> Done:
         """Never: an undeclared table rests (KIND.resting). Purging is a step of its own, tied to the table's uuid (DESIGN §6)."""
+        if seen.owner != owner:
+            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
         raise Rejected(f"{seen.id} is not deleted: an undeclared table keeps its data and rests")
 
     def _seen(self, this: Id, entry: catalog.Entry, known: Mapping[Id, str]) -> Seen[IcebergTableSpec] | None:
@@ -103,7 +105,7 @@ class IcebergTableAdapter:
             if refused:
                 raise Rejected(f"{this}: " + "; ".join(refused))
             fields = [one.field for one in differences]
-            unplanned = [one for one in fields if planned is not None and one not in planned]
+            unplanned = [one for one in fields if planned is not None and not to.tombstone and one not in planned]
             if unplanned:
                 raise Conflict(f"{this} was changed by somebody else meanwhile ({', '.join(unplanned)}): it is looked at again")
             return build.updates(to, raw) if differences else ()

@@ -51,18 +51,18 @@ class TableOptimizerAdapter:
         out = []
         for this, found in self._read([one for one in asked if one in wanted or owners[_table(one)] == owner]):
             spec = _spec(this.name.rpartition("/")[2], found)
-            out.append(Seen(wanted.get(this, this), spec, "", owners[_table(this)], resting=not spec.enabled))
+            resting = not spec.enabled and this not in wanted  # one that is declared `off` is as wanted, not at rest
+            out.append(Seen(wanted.get(this, this), spec, "", owners[_table(this)], resting=resting))
         return out
 
     def create(self, want: Want[OptimizerSpec], owner: Owner) -> Done:
         """One request. A time-out is cleared up by a read. Raises AlreadyExists."""
-        return self._write("create_table_optimizer", want.id, want.spec, owner)
+        return self._write("create_table_optimizer", want.id, want.spec)
 
     def update(self, seen: Seen[OptimizerSpec], to: OptimizerSpec, diff: tuple[Difference, ...], owner: Owner) -> Done:
         """Always the full configuration: whether Glue merges or replaces is not documented."""
-        if seen.owner != owner:
-            raise Conflict(f"{seen.id}: its table is not ours", seen.owner.project if seen.owner else "")
-        return self._write("update_table_optimizer", seen.id, to, owner)
+        self._prove(seen, owner)
+        return self._write("update_table_optimizer", seen.id, to) if diff else Done()
 
     def claim(self, seen: Seen[OptimizerSpec], owner: Owner) -> Done:
         """Nothing to write: it is its table's owner's."""
@@ -70,9 +70,14 @@ class TableOptimizerAdapter:
 
     def delete(self, seen: Seen[OptimizerSpec], owner: Owner) -> Done:
         """Never: orphan deletion would forget the past, and a deleted one still hides the catalog's default. It rests."""
+        self._prove(seen, owner)
         raise Rejected(f"{seen.id} is not deleted: an undeclared optimizer rests, switched off")
 
-    def _write(self, operation: str, this: Id, spec: OptimizerSpec, owner: Owner) -> Done:
+    def _prove(self, seen: Seen[OptimizerSpec], owner: Owner) -> None:
+        if seen.owner != owner:
+            raise Conflict(f"{seen.id}: its table is not ours", seen.owner.project if seen.owner else "")
+
+    def _write(self, operation: str, this: Id, spec: OptimizerSpec) -> Done:
         database, table = catalog.split(this)
         kind = this.name.rpartition("/")[2]
         action = f"glue:{'Create' if operation.startswith('create') else 'Update'}TableOptimizer"

@@ -19,10 +19,11 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     `publish` receives the events that services emit, `to_targets` (rule, event) those that match a rule in PutEvents; the server
     passes its router's. Without them nobody receives any.
     """
-    from meshplane_cli.local.repairs import events, functions, glue, glue_job_runs, identity, locks, s3, scheduler, speed, sqs, tagging
+    from meshplane_cli.local.repairs import events, functions, glue, glue_job_runs, identity, locks, s3, scheduler, speed, sqs, stepfunctions, tagging
 
     glue.apply()
     glue_job_runs.apply(publish)
+    stepfunctions.apply(publish)
     s3.apply(publish)
     events.apply(to_targets)
     sqs.apply()

@@ -55,13 +55,11 @@ class Targets:
         self.invoke(target["Arn"], body)
 
     def _states(self, target: Mapping[str, Any], body: str, event: Mapping[str, Any]) -> None:
-        from moto.stepfunctions.models import stepfunctions_backends
+        from moto.stepfunctions.responses import get_backend
 
         _, _, _, region, account, _ = target["Arn"].split(":", 5)
         json.loads(body)  # an input that is not JSON is refused by StartExecution
-        stepfunctions_backends[account][region].start_execution(
-            state_machine_arn=target["Arn"], name=str(uuid.uuid4()), execution_input=body
-        )
+        get_backend(account, region).start_execution(state_machine_arn=target["Arn"], name=str(uuid.uuid4()), execution_input=body)
 
     def _sns(self, target: Mapping[str, Any], body: str, event: Mapping[str, Any]) -> None:
         from moto.sns.models import sns_backends

@@ -1,0 +1,159 @@
+"""The embedded AWS's process: `python -m meshplane_cli.local.server ROOT FOLDER PORT`, started and stopped by `stack`.
+
+Order of the start: repairs, the state of last time, the HTTP server (loopback only), workers and pollers, job runs, the clock.
+SIGTERM stops it in the reverse order and keeps the state. MOTO_ACCOUNT_ID and MOTO_PORT must be set before moto is imported, so they
+come from the parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from meshplane_cli.local import glue_runs, repairs, snapshot
+from meshplane_cli.local.alarms import Alarms
+from meshplane_cli.local.clock import CLOCK
+from meshplane_cli.local.front import Front
+from meshplane_cli.local.lambdas import Pool, Settings
+from meshplane_cli.local.lambdas.pollers import Pollers
+from meshplane_cli.local.log_lines import LogLines
+from meshplane_cli.local.place import ENV, Place, Running
+from meshplane_cli.local.router import ROUTER, Chaos
+from meshplane_cli.local.timeline import DelayedMessages, RuleSchedules, Schedules, Timeline
+
+log = logging.getLogger("meshplane.local")
+_SETTLE_SECONDS = 120  # how long `advance` waits for what it fired
+
+
+class EmbeddedAws:
+    """Everything in one process."""
+
+    def __init__(self, place: Place, port: int) -> None:
+        domain = place.domain()
+        self.place, self.account, self.region = place, domain.accounts[ENV], domain.aws_region
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self._port = port
+        settings = Settings(place.root, self.endpoint, self.region, place.clock, place.domain_file)
+        self.pool = Pool(settings, LogLines(self.account, self.region, place.log / "functions"), self._dead_letter)
+        self.pollers = Pollers(self.pool)
+        self.timeline = Timeline([RuleSchedules(), Schedules(), Alarms(), DelayedMessages(self.pollers.queues)], self.settle)
+        self._stopping = threading.Event()
+        self._worker: Any = None
+        self._http: Any = None
+        self.front: Front | None = None
+
+    def start(self) -> None:
+        """Come up; returns when requests are answered."""
+        from meshplane_cli.local.repairs import functions
+
+        CLOCK.keep_in(self.place.clock)
+        repairs.apply(ROUTER.publish, ROUTER.to_targets)
+        functions.apply(self.pool.invoke, self.pool.invoke_later, self.pollers.refresh)
+        ROUTER.targets.invoke = self.pool.invoke_later
+        if self.place.snapshot.exists():
+            log.info("restored %d backends", snapshot.load(self.place.snapshot))
+        self._serve()
+        ROUTER.start()
+        self.pollers.refresh()
+        self._start_runs()
+        self.timeline.start()
+        self.place.announce(Running(os.getpid(), self._port, ENV))
+
+    def _serve(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+        from werkzeug.serving import make_server
+
+        class Quiet(MotoRequestHandler):  # type: ignore[misc]
+            def log(self, *_: Any) -> None:
+                """The front keeps the log of requests."""
+
+        inner = DomainDispatcherApplication(create_backend_app)
+        self.front = Front(inner, self.administer, self.account, self.place.log / "requests.jsonl")
+        self._http = make_server("127.0.0.1", self._port, self.front, threaded=True, request_handler=Quiet)
+        self._http.daemon_threads = True
+        threading.Thread(target=self._http.serve_forever, name="http", daemon=True).start()
+
+    def _start_runs(self) -> None:
+        """Glue job runs and optimizers. MESHPLANE_LOCAL_WARM=0 leaves out the waiting JVM, where no job will run."""
+        jars = Path(os.environ.get("MESHPLANE_JARS") or self.place.root / ".meshplane" / "jars")
+        warm = os.environ.get("MESHPLANE_LOCAL_WARM", "1") != "0" and jars.is_dir()
+        self._worker = glue_runs.start(glue_runs.Settings(self.endpoint, self.region, self.place.folder, jars, warm=warm))
+
+    def settle(self) -> None:
+        """Wait until events are delivered, functions are done and no polled message is left, or some time has passed."""
+        until, quiet = time.monotonic() + _SETTLE_SECONDS, 0
+        while quiet < 2 and time.monotonic() < until:
+            quiet = quiet + 1 if ROUTER.idle and self.pool.idle and self.pollers.idle else 0
+            time.sleep(0.02)
+
+    def administer(self, route: str, body: Mapping[str, Any]) -> Any:
+        """The administration's routes; raises KeyError for an unknown one, ValueError for a wrong value."""
+        if route == "requests":
+            return self._front.requests(int(body.get("since", 0)))
+        answer: dict[str, Any] = {"account": self.account, "region": self.region, "requests": self._front.count}
+        if route == "advance":
+            answer["moments"] = self.timeline.advance(timedelta(seconds=float(body["seconds"])))
+        elif route == "settle":
+            self.settle()
+        elif route == "chaos":
+            ROUTER.chaos = Chaos(bool(body.get("duplicate")), bool(body.get("reorder")), int(body.get("seed", 0)))
+        elif route == "kill":
+            self.pool.kill(str(body["function"]))
+        elif route == "publish":
+            ROUTER.publish(self.account, self.region, body["event"])
+        elif route != "health":
+            raise KeyError(f"{route} is none of the embedded AWS's own routes")
+        return {**answer, "now": CLOCK.now().isoformat()}
+
+    @property
+    def _front(self) -> Front:
+        if self.front is None:
+            raise ValueError("not up yet")
+        return self.front
+
+    def _dead_letter(self, queue_arn: str, body: str) -> None:
+        ROUTER.targets.send({"Arn": queue_arn}, body, {})
+
+    def run_until_stopped(self) -> None:
+        """Wait for SIGTERM or SIGINT; then keep the state."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._stopping.wait()
+        self._http.shutdown()
+        self.pollers.close()
+        until = time.monotonic() + 5
+        while not (ROUTER.idle and self.pool.idle) and time.monotonic() < until:
+            time.sleep(0.05)
+        if self._worker is not None:
+            self._worker.stop()
+        lost = snapshot.save(self.place.snapshot)
+        for name in lost:
+            log.error("not kept: %s", name)
+        self.pool.close()
+
+
+def main(root: str, folder: str, port: str) -> int:
+    """The process's whole life."""
+    place = Place(Path(root), Path(folder))
+    place.log.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    aws = EmbeddedAws(place, int(port))
+    aws.start()
+    log.info("up on %s as account %s", aws.endpoint, aws.account)
+    aws.run_until_stopped()
+    log.info("down")
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(*sys.argv[1:4])
+    logging.shutdown()
+    os._exit(code)  # threads that wait for others' requests must not hold the process

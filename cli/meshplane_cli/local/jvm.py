@@ -48,6 +48,22 @@ OPENS = (
     "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
 )
 
+# Warnings and worse, less what means nothing here: no native Hadoop, and buckets that need no Region.
+LOGGING = """rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = error
+logger.metrics.name = org.apache.hadoop.metrics2
+logger.metrics.level = error
+logger.region.name = software.amazon.awssdk
+logger.region.level = error
+"""
+
 Output = Callable[[str, str], None]
 """stream (`stdout` or `stderr`), line without its end."""
 
@@ -85,6 +101,7 @@ class Jvm:
         self._seen: dict[str, threading.Event] = {}
         self._server: Any = None
         info = self._scratch / "gateway"
+        (self._scratch / "log4j2.properties").write_text(LOGGING, encoding="ascii")
         self._process = subprocess.Popen(
             self._command(jars),
             stdin=subprocess.PIPE,
@@ -103,8 +120,9 @@ class Jvm:
     def _command(self, jars: Path) -> list[str]:
         own = sorted(jars.glob("*.jar")) if self.wish.iceberg else sorted(j for j in jars.glob("*.jar") if "iceberg" not in j.name)
         path = os.pathsep.join([f"{pyspark_home()}/jars/*", *map(str, (*own, *self.wish.jars))])
-        options = (*QUICK, *OPENS, "-Xmx1g", "-Duser.timezone=UTC", f"-Djava.io.tmpdir={self._scratch}", *self.wish.options)
-        return [str(java()), *options, "-cp", path, "org.apache.spark.api.python.PythonGatewayServer"]
+        options = (*QUICK, *OPENS, "-Xmx1g", "-Duser.timezone=UTC", f"-Djava.io.tmpdir={self._scratch}")
+        logging_by = f"-Dlog4j2.configurationFile={self._scratch}/log4j2.properties"
+        return [str(java()), *options, logging_by, *self.wish.options, "-cp", path, "org.apache.spark.api.python.PythonGatewayServer"]
 
     def _environment(self, info: Path, region: str) -> dict[str, str]:
         """No credentials: each borrower brings its own as properties, which AWS's SDKs read before the environment."""
@@ -114,6 +132,7 @@ class Jvm:
             "_PYSPARK_DRIVER_CONN_INFO_PATH": str(info),
             "SPARK_HOME": str(pyspark_home()),
             "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(self._scratch),
             "PYSPARK_PYTHON": sys.executable,
             "AWS_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -160,8 +179,7 @@ class Jvm:
         self.runs += 1
         self._output = output
         system = self._jvm.java.lang.System
-        folder = str(self._scratch)
-        scratch = {"spark.local.dir": folder, "spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.hadoop.hadoop.tmp.dir": folder}
+        scratch = {"spark.sql.warehouse.dir": f"{self._scratch}/warehouse", "spark.hadoop.hadoop.tmp.dir": str(self._scratch)}
         for key, value in {**scratch, **properties}.items():
             system.setProperty(key, value)
         self._server = self._jvm.org.apache.spark.api.python.Py4JServer(self._jvm.org.apache.spark.SparkConf())
@@ -211,7 +229,7 @@ class Jvm:
         if runtime.totalMemory() - runtime.freeMemory() > 0.6 * runtime.maxMemory():
             raise RuntimeError("too much of the heap is still in use")
         for left in self._scratch.iterdir():
-            if left.name not in ("gateway",):
+            if left.name not in ("gateway", "log4j2.properties"):
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
     def _await_idle(self) -> None:
@@ -237,6 +255,8 @@ class Jvm:
 
     def kill(self) -> None:
         """End the process and remove its files; a second call does nothing."""
+        if hasattr(self, "_client"):
+            self._client._gateway_client.is_connected = False  # else each forgotten object is reported to a JVM that is gone
         if self.alive:
             self._process.kill()
         self._process.wait()

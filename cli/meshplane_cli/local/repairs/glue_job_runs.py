@@ -7,6 +7,7 @@ Here a run goes STARTING → RUNNING → SUCCEEDED | FAILED | TIMEOUT | STOPPED,
 from __future__ import annotations
 
 import queue
+import secrets
 import threading
 import time
 from datetime import datetime
@@ -30,6 +31,7 @@ _SHOWN = {"SUCCEEDED": ("INFO", "Job run succeeded"), "STOPPED": ("INFO", "Job r
 submitted: queue.SimpleQueue[LocalJobRun] = queue.SimpleQueue()
 """Runs that wait for a worker, in the order of StartJobRun."""
 
+_BOOT = secrets.token_hex(8)  # this process: runs restored from a snapshot carry another one
 _states = threading.RLock()  # a run's state and a job's count of active runs change as one step
 _publish: list[Publish] = []
 
@@ -56,7 +58,7 @@ class LocalJobRun(models.FakeJobRun):  # type: ignore[misc]
         self.glue_version = job.glue_version or "5.1"
         self.execution_class = asked.get("ExecutionClass") or job.execution_class
         self.queuing = bool(asked.get("JobRunQueuingEnabled", extras.get("JobRunQueuingEnabled", False)))
-        self.attempt = 0
+        self.attempt, self.boot = 0, _BOOT
         self.state, self.error_message, self.claimed = state, "", False
         self.started_on = self.modified_on = CLOCK.now()
         self.completed_on: datetime | None = None
@@ -215,7 +217,7 @@ def settle_interrupted() -> int:
         for _, _, backend in models.glue_backends.iter_backends()
         for job in backend.jobs.values()
         for run in job.job_runs
-        if isinstance(run, LocalJobRun) and run.state not in ENDED
+        if isinstance(run, LocalJobRun) and run.boot != _BOOT and run.state not in ENDED
     ]
     for run in open_runs:
         run.move("FAILED", "The embedded AWS was stopped while this run was under way")

@@ -1,0 +1,9 @@
+"""What Glue runs, run here for real: job runs and table optimizers, on local Spark, as their own roles.
+
+The embedded AWS calls `start` when its server answers, and `stop` on the worker when it goes down.
+"""
+
+from meshplane_cli.local.glue_runs.settings import Settings
+from meshplane_cli.local.glue_runs.worker import Worker, start
+
+__all__ = ["Settings", "Worker", "start"]

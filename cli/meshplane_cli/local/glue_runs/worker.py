@@ -1,0 +1,159 @@
+"""Takes submitted job runs, readies what each needs, runs it on a lent JVM and tells its state. Started by the embedded AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshplane.errors import PlaneError
+from meshplane_cli.local import role_credentials
+from meshplane_cli.local.glue_runs import process, session, warm_up
+from meshplane_cli.local.glue_runs.arguments import customer_environment, listed, script_arguments, spark_conf
+from meshplane_cli.local.glue_runs.clients import client
+from meshplane_cli.local.glue_runs.files import fetch, install_wheels
+from meshplane_cli.local.glue_runs.logs import RunLogs
+from meshplane_cli.local.glue_runs.settings import Settings
+from meshplane_cli.local.jvm import Gateway, JvmPool
+from meshplane_cli.local.repairs import glue_job_runs
+from meshplane_cli.local.repairs.glue_job_runs import LocalJobRun
+from meshplane_cli.local.role_credentials import RoleKey
+
+log = logging.getLogger("meshplane.glue_runs")
+
+STOPPED_WITH_US = "The embedded AWS was stopped while this run was under way"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run's files on this machine."""
+
+    script: Path
+    path: tuple[Path, ...]
+    zips: tuple[Path, ...]
+    jars: tuple[Path, ...]
+
+
+class Worker:
+    """Job runs of one embedded AWS, `slots` at a time, in the order of StartJobRun. `stop` kills what is under way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        shutil.rmtree(settings.scratch / "runs", ignore_errors=True)
+        (settings.scratch / "runs").mkdir(parents=True)
+        self.jvms = JvmPool(settings.jars, settings.region, settings.scratch / "jvms")
+        self._closing = threading.Event()
+        self._slots = ThreadPoolExecutor(settings.slots, "glue-run")
+        self._dispatcher = threading.Thread(target=self._dispatch, name="glue-runs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take runs; those that were submitted before wait in line already."""
+        self._dispatcher.start()
+        if self.settings.warm:
+            threading.Thread(
+                target=warm_up.warm, args=(self.jvms, self.settings, self._closing.is_set), name="warm-up", daemon=True
+            ).start()
+
+    def stop(self) -> None:
+        """Runs under way fail, and say why; JVMs end."""
+        self._closing.set()
+        self._dispatcher.join()
+        self._slots.shutdown(wait=True)
+        self.jvms.close()
+
+    def _dispatch(self) -> None:
+        while not self._closing.is_set():
+            with contextlib.suppress(queue.Empty):
+                run = glue_job_runs.submitted.get(timeout=0.2)
+                self._slots.submit(self._run, run)
+
+    def _run(self, run: LocalJobRun) -> None:
+        if self._closing.is_set() or not run.claim():
+            return
+        key = role_credentials.of_role(run.role, run.account)
+        logs = RunLogs(client("logs", self.settings.endpoint, run.region, key), run.job_run_id)
+        folder = Path(tempfile.mkdtemp(dir=self.settings.scratch / "runs"))
+        try:
+            self._run_ready(run, self._ready(run, key), key, logs, folder)
+        except PlaneError as fault:
+            logs.write("stderr", str(fault))
+            run.move("FAILED", str(fault))
+        except Exception as error:  # a fault of the worker must not leave the run RUNNING for ever
+            log.exception("job run %s", run.job_run_id)
+            run.move("FAILED", f"the embedded AWS failed: {type(error).__name__}: {error}")
+        finally:
+            logs.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _ready(self, run: LocalJobRun, key: RoleKey) -> Ready:
+        s3 = client("s3", self.settings.endpoint, run.region, key)
+        cache = self.settings.scratch / "files"
+        given = run.arguments or {}
+
+        def all_of(name: str) -> tuple[Path, ...]:
+            return tuple(fetch(s3, location, cache) for location in listed(given.get(name, "")))
+
+        zips, wheels = all_of("--extra-py-files"), all_of("--additional-python-modules")
+        installed = install_wheels(wheels, cache)
+        path = (*zips, *([installed] if installed else []))
+        return Ready(fetch(s3, run.command["ScriptLocation"], cache), path, zips, all_of("--extra-jars"))
+
+    @contextlib.contextmanager
+    def _jvm(self, run: LocalJobRun, ready: Ready, key: RoleKey, logs: RunLogs) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
+        """The environment that leads to the run's JVM. A Python shell job has none."""
+        if run.command.get("Name") == "pythonshell":
+            yield {}, lambda: None
+            return
+        given = run.arguments or {}
+        wanted = session.properties(spark_conf(given.get("--conf", "")), run.job_name, self.settings.endpoint, run.region, key)
+        worker_environment = process.environment(self.settings.endpoint, run.region, key, ready.path, {})
+        shared = {f"spark.executorEnv.{name}": text for name, text in worker_environment.items() if name.startswith(("AWS_", "PYTHONPATH"))}
+        with self.jvms.lend(session.wish(given, ready.jars), {**wanted, **shared}, logs.write) as (gateway, killed):
+            yield _gateway_environment(gateway), killed
+
+    def _run_ready(self, run: LocalJobRun, ready: Ready, key: RoleKey, logs: RunLogs, folder: Path) -> None:
+        given = run.arguments or {}
+        command = [str(ready.script), *script_arguments(given, run.job_name, run.job_run_id)]
+        with self._jvm(run, ready, key, logs) as (gateway, killed):
+            run.move("RUNNING")
+            extra = {**gateway, **customer_environment(given.get("--customer-driver-env-vars", ""))}
+            env = process.environment(self.settings.endpoint, run.region, key, ready.path, extra)
+
+            def stopping() -> bool:
+                return run.state == "STOPPING" or self._closing.is_set()
+
+            result = process.run(command, env, folder, logs.write, run.timeout * 60, stopping)
+            logs.flush()
+            if result.ending == "ended":
+                run.move("FAILED" if result.message else "SUCCEEDED", result.message)
+            else:
+                killed()
+        # A killed run has ended only when nothing of it is at work in the JVM any more.
+        if self._closing.is_set():
+            run.move("FAILED", STOPPED_WITH_US)
+        elif result.ending == "timed out":
+            run.move("TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes")
+        elif result.ending == "stopped":
+            run.move("STOPPED")
+
+
+def _gateway_environment(gateway: Gateway) -> dict[str, str]:
+    return {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
+
+
+def start(settings: Settings) -> Worker:
+    """Settle what a restart interrupted, then take job runs. The server must answer at `settings.endpoint`."""
+    from meshplane_cli.local.repairs import stepfunctions
+
+    glue_job_runs.settle_interrupted()
+    stepfunctions.settle_interrupted()
+    worker = Worker(settings)
+    worker.start()
+    return worker

@@ -1,0 +1,1 @@
+"""One module per verb; `main` imports each when it is used. `command` is the verb, its docstring the help."""

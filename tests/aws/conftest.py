@@ -10,13 +10,14 @@ from moto import mock_aws
 
 from meshplane.aws.clients import Clients
 from meshplane_cli.local import repairs
-from meshplane_cli.local.repairs import tagging
+from meshplane_cli.local.repairs import log_groups, tagging
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _repaired() -> None:
     repairs.apply()
     tagging.apply()
+    log_groups.apply()
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class _Compiler:
             "--meshplane-attempt.$": "States.Format('{}', $$.State.RetryCount)",
         }
         seconds = max(1, int(step.retry_after.total_seconds()))
-        again = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": seconds, "BackoffRate": 2, "MaxAttempts": step.retry}
+        again = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": seconds, "BackoffRate": 2.0, "MaxAttempts": step.retry}
         return {
             "Type": "Task",
             "Resource": RUN_JOB,
@@ -146,7 +146,7 @@ def _notice(arn: str, name: str, context: Context) -> dict[str, State]:
         "Resource": PUBLISH,
         "Parameters": {"TopicArn": arn, "Subject": f"{name} failed in {context.naming.env}", "Message.$": text},
         "ResultPath": None,
-        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2, "MaxAttempts": 3}],
+        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2.0, "MaxAttempts": 3}],
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": FAILED}],
         "Next": FAILED,
     }

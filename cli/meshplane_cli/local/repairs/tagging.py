@@ -50,10 +50,10 @@ def _backends(account: str, region: str) -> Iterator[Any]:
         yield _ScheduleGroups(scheduler.scheduler_backends[account][region])
 
 
-def _list_schedules(self: Any, *args: Any, **asked: Any) -> Any:
-    for name in asked.get("group_names") or ():
+def _list_schedules(self: Any, group_names: list[str] | None, *args: Any, **asked: Any) -> Any:
+    for name in group_names or ():
         self.get_schedule_group(name)
-    return _original_list(self, *args, **asked)
+    return _original_list(self, group_names, *args, **asked)
 
 
 def _create_group(self: Any, name: str, tags: list[dict[str, str]]) -> Any:

@@ -28,10 +28,9 @@ class ScheduleGroupAdapter:
         asked = {each.name: each for each in ids}
         found = []
         for name in sorted({*asked, *indexed}):
-            if listings.schedules(name) is None:
-                continue
-            tags = indexed[name] if name in indexed else group_tags(self.opening, name)
-            found.append(Seen(asked.get(name, Id("schedule_group", name)), ScheduleGroupSpec(), owner=owner_in(tags)))
+            if listings.schedules(name) is not None:
+                tags = indexed[name] if name in indexed else group_tags(self.opening, name)
+                found.append(Seen(asked.get(name, Id("schedule_group", name)), ScheduleGroupSpec(), owner=owner_in(tags)))
         return found
 
     def create(self, want: Want[ScheduleGroupSpec], owner: Owner) -> Done | Wait:

@@ -3,7 +3,8 @@ must not lose anything. The built-ins `merge` and `files` use it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +38,22 @@ def plan(source: Sequence[str], target: Sequence[Column], given: Mapping[str, st
     return tuple(made)
 
 
-def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> tuple[Any, int]:
-    """The target's frame, kept in memory for what follows, and its number of rows.
+@contextmanager
+def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> Iterator[tuple[Any, int]]:
+    """The target's frame, kept in memory as long as the context lasts, and its number of rows.
 
     Raises DataError when a value that is not null cannot be cast, naming each column, how many, and samples.
     """
     staged = frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped)).persist()
-    types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
+    try:
+        types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
+        count = _checked(staged, mapped, types, what)
+        yield staged.selectExpr(*(_cast(m, types[m.name]) for m in mapped)), count
+    finally:
+        staged.unpersist()
+
+
+def _checked(staged: Any, mapped: Sequence[Mapped], types: Mapping[str, str], what: str) -> int:
     bad = {m.name: _failed(m, types[m.name]) for m in mapped if types[m.name] != m.type}
     checks = [f"count_if({condition}) AS `{name}`" for name, condition in bad.items()]
     counts = staged.selectExpr("count(1) AS `__rows`", *checks).first()
@@ -51,8 +61,7 @@ def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> tuple[Any, int]:
     if failed:
         lines = [f"{name}: {_samples(staged, name, bad[name], failed[name])}" for name in failed]
         raise DataError(f"{what}: values that do not fit their columns:\n  " + "\n  ".join(lines))
-    cast = staged.selectExpr(*(_cast(m, types[m.name]) for m in mapped))
-    return cast, int(counts["__rows"])
+    return int(counts["__rows"])
 
 
 def _cast(m: Mapped, have: str) -> str:

@@ -17,11 +17,10 @@ def run() -> None:
     spark = get_spark(app_name=f"merge {target.logical}")
     frame = read_table(spark, source.logical)
     mapped = mapping.plan(frame.columns, target.columns, given.get("map") or {})
-    rows, count = mapping.apply(frame, mapped, f"merge into {target.logical}")
-    current = begin()
-    if current is not None:
-        current.rows[source.logical] = count
-    if count:
-        latest = given.get("latestBy") or ()
-        merge_iceberg(rows, target.logical, latest_by=latest)
+    with mapping.apply(frame, mapped, f"merge into {target.logical}") as (rows, count):
+        current = begin()
+        if current is not None:
+            current.rows[source.logical] = count
+        if count:
+            merge_iceberg(rows, target.logical, latest_by=given.get("latestBy") or ())
     finish()

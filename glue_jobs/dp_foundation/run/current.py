@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -188,12 +188,12 @@ def at_exit(current: Current) -> None:
     current.finish(f"ended without writing {', '.join(missing)}" if missing else "")
 
 
-def files_of(table: Table) -> list[FileVersion]:
-    """The files of a raw table that this process reads: in a run what is not consumed yet, else all."""
+def files_of(table: Table, taken: Callable[[str], bool] = lambda key: True) -> list[FileVersion]:
+    """The files of a raw table that this process reads: in a run what is not consumed yet, else all. `taken` chooses by key."""
     if table.is_iceberg:
         raise FoundationError(f"{table.logical} is an Iceberg table; only raw tables of files have a ledger")
     bucket, prefix = storage.split(table.location)
-    present = [listed(item) for item in storage.versions_under(bucket, prefix) if is_data(item["Key"], prefix)]
+    present = [listed(item) for item in storage.versions_under(bucket, prefix) if is_data(item["Key"], prefix) and taken(item["Key"])]
     current = begin()
     return current.take(table, present) if current else sorted(present)
 

@@ -14,11 +14,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileVersion:
-    """One version of one object. `version` is S3's id, or `etag:…` in a bucket without versions; `size` in bytes."""
+    """One version of one object. `version` is S3's id, or `etag:…` in a bucket without versions; `size` in bytes, `modified` a date
+    (`2026-11-20`, UTC), known when it was just listed."""
 
     key: str
     version: str
     size: int = field(default=0, compare=False)
+    modified: str = field(default="", compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """As the records of a run hold it."""
@@ -70,7 +72,8 @@ def entry(raw: Mapping[str, Any]) -> Entry:
 def listed(item: Mapping[str, Any]) -> FileVersion:
     """An item of ListObjectVersions. Without versioning S3 says `null` for all: then the ETag tells an overwritten object."""
     version = item.get("VersionId")
-    return FileVersion(item["Key"], version if version and version != "null" else f"etag:{item['ETag'].strip(chr(34))}", item["Size"])
+    told = version if version and version != "null" else "etag:" + item["ETag"].strip('"')
+    return FileVersion(item["Key"], told, item["Size"], item["LastModified"].strftime("%Y-%m-%d"))
 
 
 def is_data(key: str, prefix: str) -> bool:

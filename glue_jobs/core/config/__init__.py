@@ -1,0 +1,1 @@
+"""`dp_foundation.config` under its first name."""

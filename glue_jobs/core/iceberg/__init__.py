@@ -1,0 +1,1 @@
+"""`dp_foundation.iceberg` under its first name."""

@@ -1,0 +1,1 @@
+"""`dp_foundation.io` under its first name."""

@@ -1,0 +1,1 @@
+"""`dp_foundation.logging` under its first name."""

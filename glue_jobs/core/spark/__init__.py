@@ -1,0 +1,1 @@
+"""`dp_foundation.spark` under its first name."""

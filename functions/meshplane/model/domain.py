@@ -3,27 +3,93 @@ code by the build, by the functions."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model.naming import Naming
+from meshplane.model.problems import Findings, Loc, in_order
+from meshplane.model.reading import read
+from meshplane.model.shape import understand
 
 ENVIRONMENTS = ("dev", "int", "prod")
 
+Environment = Annotated[str, StringConstraints(pattern=r"^(dev|int|prod)$")]
+Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+Host = Annotated[str, StringConstraints(pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-class Domain(BaseModel):
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Reachable(_Part):
+    """A database or broker that jobs of the domain may reach from its VPC."""
+
+    kind: Literal["postgresql", "mysql", "sqlserver", "oracle", "kafka"] = Field(description="What answers there.")
+    host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$", description="DNS name or address.")
+    port: int = Field(ge=1, le=65535, description="TCP port.")
+    database: str = Field(default="", description="The database's name; empty for brokers.")
+
+
+class Lineage(_Part):
+    """Where lineage events go."""
+
+    target: Literal["s3", "datazone", "http"] = Field(default="s3", description="s3: beside the run records.")
+    url: str = Field(default="", pattern=r"^(https://\S+)?$", description="For http: where events are posted.")
+    domain_id: str = Field(default="", description="For datazone: its domain.")
+
+
+class Library(_Part):
+    """An own wheel that takes the place of the job library, pinned by content."""
+
+    path: str = Field(pattern=r"^[A-Za-z0-9._/-]+\.whl$", description="File in the repository.")
+    sha256: Sha256 = Field(description="Its SHA-256, hex.")
+
+
+class Domain(_Part):
     """The domain's identity and its platform-wide settings. Unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     domain_name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,62}$", description="The domain's name, for people and tags.")
     domain_abbr: str = Field(pattern=r"^[a-z][a-z0-9]{1,9}$", description="Short name: the first part of every physical name.")
     aws_region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The one AWS Region of the domain.")
     country_code: str = Field(pattern=r"^[a-z]{2}$", description="Two letters; part of bucket and database names. Never guessed.")
-    accounts: dict[str, str] = Field(default_factory=dict, description="AWS account id (12 digits) per environment.")
-    python_version: str = Field(default="3.11", description="Python of the jobs: Glue 5.1 runs 3.11.")
-    terraform_version: str = Field(default="1.11.4", description="Terraform of the baseline.")
+    accounts: dict[Environment, Account] = Field(default_factory=dict, description="AWS account id (12 digits) per environment.")
+    api_hosts: list[Host] = Field(default_factory=list, description="API hosts that sources may call; *.example.org takes its subdomains.")
+    reachable: dict[str, Reachable] = Field(default_factory=dict, description="Databases and brokers that jobs may reach, by name.")
+    rule_defaults: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Defaults of quality rules and their thresholds: rule kind → value."
+    )
+    lineage: Lineage = Field(default=Lineage(), description="Where lineage goes.")
+    library: Library | None = Field(default=None, description="An own library wheel, by hash. Default: the one of this release.")
+    python_version: str = Field(default="3.11", pattern=r"^3\.\d+$", description="Python of the jobs: Glue 5.1 runs 3.11.")
+    terraform_version: str = Field(default="1.11.4", pattern=r"^\d+\.\d+\.\d+$", description="Terraform of the baseline.")
 
     def naming(self, env: str, account_id: str = "") -> Naming:
         """The names of this domain in one environment. `account_id` wins over the declared one (a Lambda knows its own)."""
-        account = account_id or self.accounts.get(env, "")
-        return Naming(self.domain_abbr, self.country_code, account, self.aws_region, env)
+        return Naming(self.domain_abbr, self.country_code, account_id or self.accounts.get(env, ""), self.aws_region, env)
+
+    @staticmethod
+    def read(text: str, file: str = "domain.json") -> Domain:
+        """The domain that a JSON text declares. Raises ManifestInvalid with every problem, each with its line and column."""
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            problem = Problem("json-syntax", f"this is not JSON: {error.msg}", "", file, error.lineno, error.colno)
+            raise ManifestInvalid([problem]) from error
+        # JSON is YAML's flow style; tabs outside texts are only indentation, and YAML wants spaces there.
+        root, problems = read(text.replace("\t", " "), file)
+        findings = Findings(file, root)
+        domain = understand(Domain, findings, _nothing)
+        found = in_order((*problems, *findings.problems))
+        if found or domain is None:
+            raise ManifestInvalid(found)
+        return domain
+
+
+def _nothing(loc: Loc) -> object:
+    """Nothing stands in for a missing key."""
+    return None

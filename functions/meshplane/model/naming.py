@@ -35,6 +35,11 @@ def patterns() -> dict[str, str]:
     return dict(json.loads(text))
 
 
+def check_length(resource: str, name: str) -> int:
+    """How many characters a physical name has too many, 0 when it fits; `resource` is a key of MAX_LENGTH. Nothing is ever cut."""
+    return max(0, len(name) - MAX_LENGTH[resource])
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """The names of one domain in one environment; every method is a pure function of its arguments and these fields."""

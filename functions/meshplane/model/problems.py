@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+
+from pydantic_core import PydanticCustomError
 
 from meshplane.errors import Problem
 from meshplane.model.reading import Node, dotted
@@ -41,6 +43,14 @@ class Findings:
         """Take a refused node out of what is judged further."""
         self.lost.add(id(node))
 
+    def written(self, loc: Loc) -> bool:
+        """Does this very key stand in the file?"""
+        return self.resolve(loc) is not self.resolve(loc[:-1])
+
+    def refused(self, loc: Loc) -> bool:
+        """Does this very key stand in the file, and was it (or something in it) refused?"""
+        return self.written(loc) and self.is_lost(loc)
+
     def is_lost(self, loc: Loc) -> bool:
         """Was what stands there, or something in it, refused already?"""
         return any(id(node) in self.lost for node in within(self.resolve(loc)))
@@ -54,6 +64,14 @@ class Findings:
         problem = Problem(code, message, dotted(node.path), self.file, line, column, found, allowed, mend)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def attempt(self, loc: Loc, call: Callable[[], object]) -> None:
+        """Run a check that refuses by raising, as the models' checks do, and note what it says."""
+        try:
+            call()
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.add(error.type, loc, context["text"], found=context["found"], allowed=context["allowed"], mend=context["mend"])
 
 
 def within(node: Node) -> Iterator[Node]:

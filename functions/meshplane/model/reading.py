@@ -184,13 +184,11 @@ class _Reader:
     def mapping(self, start: MappingStartEvent, path: Path, depth: int) -> dict[str, Node]:
         out: dict[str, Node] = {}
         last = ""
-        while isinstance(event := self.next(), NodeEvent):
-            if (
-                isinstance(event, AliasEvent)
-                or event.anchor
-                or getattr(event, "ctag", None) is not None
-                or not isinstance(event, ScalarEvent)
-            ):
+        while True:
+            event = self.next()
+            if isinstance(event, MappingEndEvent):
+                return out
+            if not isinstance(event, ScalarEvent) or event.anchor is not None or event.ctag is not None:
                 self.key_refused(event)
             key, plain, line, column = event.value, event.implicit[0], self.line, self.column
             if plain and key == "<<":
@@ -216,7 +214,6 @@ class _Reader:
                 self.report("yaml-key", "a key is missing before the colon", path, mend="write a name before the colon")
                 continue
             out[key], last = child, key
-        return out
 
     def key_refused(self, event: Any) -> None:
         if isinstance(event, AliasEvent | ScalarEvent):

@@ -6,11 +6,12 @@ again, so that one slip hides no other. Called by `manifest` and `domain`. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from meshplane.model.problems import LATER, Findings, Loc, did_you_mean, within
@@ -28,15 +29,13 @@ _KINDS = {
     "model_attributes_type": ("want-map", "a map is wanted here", "key: value"),
     "tuple_type": ("want-list", "a list is wanted here", "[…], or lines that begin with -"),
     "list_type": ("want-list", "a list is wanted here", "[…], or lines that begin with -"),
-    "string_pattern_mismatch": ("text-form", "this text has another form", ""),
-    "string_too_short": ("text-length", "this text has another length", ""),
 }
 
 
-def understand(model: type[M], findings: Findings, stand_ins: Mapping[Loc, object]) -> M | None:
+def understand(model: type[M], findings: Findings, stand_in: Callable[[Loc], object]) -> M | None:
     """The model of what was written, less what was refused (see `findings.lost`); None when too little remains.
 
-    `stand_ins` are values to go on with where these required keys are missing or wrong.
+    `stand_in` gives a value to go on with where a required key is missing or wrong, None where there is none.
     """
     overrides: dict[Loc, object] = {}
     while True:
@@ -53,11 +52,15 @@ def understand(model: type[M], findings: Findings, stand_ins: Mapping[Loc, objec
                 loc = error["loc"]
                 missing = error["type"] == "missing"
                 node = findings.resolve(tuple(part for part in (loc[:-1] if missing else loc) if part != "[key]"))
-                if not _known(node, loc, missing, {*findings.lost, *map(id, refused)}):
+                # What pydantic misses it misses in the first round: all of them are named then.
+                lost = findings.lost if missing else {*findings.lost, *map(id, refused)}
+                if not _known(node, loc, missing, lost):
                     _report(model, error, loc, findings)
-                if loc in stand_ins and loc not in overrides:
-                    overrides[loc] = stand_ins[loc]
+                if loc not in overrides and (value := stand_in(loc)) is not None:
+                    overrides[loc] = value
                     progress = True
+                    if not missing:
+                        refused.append(node)
                 elif node is not findings.root and id(node) not in findings.lost:
                     refused.append(node)
             if not refused and not progress:
@@ -68,8 +71,8 @@ def understand(model: type[M], findings: Findings, stand_ins: Mapping[Loc, objec
 
 def _known(node: Node, loc: Loc, missing: bool, lost: set[int]) -> bool:
     """Does this error only follow from one that was reported? A missing key that was written, a container that lost something."""
-    if missing:
-        return node.child(loc[-1]) is not None
+    if missing and node.child(loc[-1]) is not None:
+        return True
     return any(id(each) in lost for each in within(node))
 
 
@@ -89,45 +92,36 @@ def _put(data: Any, loc: Loc, value: object) -> None:
 
 
 def _report(model: type[BaseModel], error: ErrorDetails, loc: Loc, findings: Findings) -> None:
+    """One error of pydantic as a Problem; `[key]` at the end of a location means the key itself."""
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
-    if loc and loc[-1] == "[key]":
-        loc = loc[:-1]
-        findings.add(kind, loc, context["text"], found=context["found"], allowed=context["allowed"], mend=context["mend"], at_key=True)
-    elif "text" in context:
-        findings.add(kind, loc, context["text"], found=context["found"], allowed=context["allowed"], mend=context["mend"])
-    elif kind == "missing":
-        findings.add("missing-key", loc[:-1], f"'{loc[-1]}' is missing", allowed=_described(model, loc))
-    elif kind == "extra_forbidden":
-        _unknown(model, loc, findings)
-    elif value is None:
-        findings.add("empty-value", loc, "nothing stands after the colon", mend="write a value, or leave the key out")
-    elif kind == "literal_error":
-        findings.add(
-            "not-one-of",
-            loc,
-            f"'{shown(value)}' is not possible here",
-            found=shown(value),
-            allowed=str(context["expected"]).replace("'", ""),
-        )
+    at_key = bool(loc) and loc[-1] == "[key]"
+    loc = loc[:-1] if at_key else loc
+    found, allowed = shown(value), ""
+    if kind == "missing":
+        return findings.add("missing-key", loc[:-1], f"'{loc[-1]}' is missing", allowed=_described(model, loc))
+    if kind == "extra_forbidden":
+        return _unknown(model, loc, findings)
+    if value is None and "text" not in context:
+        return findings.add("empty-value", loc, "nothing stands after the colon", mend="write a value, or leave the key out")
+    if "text" in context:
+        given = {key: context[key] for key in ("found", "allowed", "mend")}
+        return findings.add(kind, loc, context["text"], **given, at_key=at_key)
+    if kind == "literal_error":
+        code, message, allowed = "not-one-of", f"'{found}' is not possible here", str(context["expected"]).replace("'", "")
     elif kind in ("greater_than_equal", "less_than_equal"):
-        limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-        findings.add("out-of-range", loc, "this number is not possible here", found=shown(value), allowed=limit)
+        allowed = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+        code, message = "out-of-range", "this number is not possible here"
     elif kind in ("too_short", "too_long"):
-        findings.add("list-length", loc, "too few stand here" if kind == "too_short" else "too many stand here", found=str(context["actual_length"]),
-                     allowed=f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}")  # fmt: skip
-    elif kind == "string_too_long":
-        findings.add(
-            "text-too-long",
-            loc,
-            "this text is too long",
-            found=f"{len(str(value))} characters",
-            allowed=f"{context['max_length']} characters",
-        )
+        allowed = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        code, message, found = "list-length", f"too {'few' if kind == 'too_short' else 'many'} stand here", str(context["actual_length"])
+    elif kind in ("string_too_short", "string_too_long"):
+        allowed = f"{context.get('max_length', context.get('min_length'))} characters"
+        code, message, found = "text-length", "this text has another length", f"{len(str(value))} characters"
+    elif kind == "string_pattern_mismatch":
+        code, message, allowed = "text-form", "this text has another form", str(context["pattern"])
     else:
         code, message, allowed = _KINDS.get(kind, ("text-form", "this is not possible here", ""))
-        if kind == "string_pattern_mismatch":
-            allowed = str(context["pattern"])
-        findings.add(code, loc, message, found=shown(value), allowed=allowed)
+    return findings.add(code, loc, message, found=found, allowed=allowed, at_key=at_key)
 
 
 def _unknown(model: type[BaseModel], loc: Loc, findings: Findings) -> None:
@@ -166,13 +160,16 @@ def at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     return cursor if isinstance(cursor, type) and issubclass(cursor, BaseModel) else None
 
 
+def field_of(model: type[BaseModel], key: str) -> FieldInfo | None:
+    """The field that a written key means."""
+    return next((info for name, info in model.model_fields.items() if key == (info.alias or name)), None)
+
+
 def step(cursor: Any, segment: str | int) -> Any:
     """The annotation one key or index further; None where there is none."""
     if isinstance(cursor, type) and issubclass(cursor, BaseModel):
-        for name, info in cursor.model_fields.items():
-            if segment == (info.alias or name):
-                return bare(info.annotation)
-        return None
+        info = field_of(cursor, str(segment))
+        return bare(info.annotation) if info else None
     origin, arguments = get_origin(cursor), get_args(cursor)
     if origin in (dict, tuple) and arguments:
         return bare(arguments[1] if origin is dict else arguments[0])

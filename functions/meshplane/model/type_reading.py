@@ -161,7 +161,7 @@ class _Reader:
         if not isinstance(required, bool):
             self.fail((*path, "required"), TypeFault("want-true-false", "this is true or false", (), _shown(required), "true, false"))
         if not isinstance(doc, str) or len(doc) > LONGEST_DOC:
-            fault = TypeFault("text-too-long", f"a doc has at most {LONGEST_DOC} characters (Glue's limit)", (), _shown(doc), "text")
+            fault = TypeFault("text-length", f"a doc has at most {LONGEST_DOC} characters (Glue's limit)", (), _shown(doc), "text")
             self.fail((*path, "doc"), fault)
         if not isinstance(renamed, str):
             self.fail((*path, "renamedFrom"), TypeFault("want-text", "this is a text", (), _shown(renamed), "the name it had"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Strict, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Strict, StringConstraints, WithJsonSchema
 
 from meshplane.model.manifest.jobs import JobName, JobPart
-from meshplane.model.manifest.parts import Description, OneOrList, Part, Text, field
+from meshplane.model.manifest.parts import Description, OneOrList, Part, Text, field, refuse
 from meshplane.model.manifest.pipelines import PipelineName, PipelinePart
 from meshplane.model.manifest.tables import ProjectName, TableName, TablePart
+from meshplane.model.problems import LATER
 
 Verb = Literal["observe", "create", "update", "delete"]
 Verbs = Annotated[tuple[Verb, ...], OneOrList()]
@@ -25,6 +26,15 @@ class Metadata(Part):
     description: Description = field("What it is for; at most 2,048 characters.", default="")
 
 
+def _adopt(value: object) -> object:
+    if value == "named":
+        refuse("not-delivered", f"not delivered yet: 'named' comes with {LATER['operate']}", "named", "never", "leave it out until then")
+    return value
+
+
+Adopt = Annotated[Literal["never"], BeforeValidator(_adopt)]
+
+
 class PolicyPart(Part):
     """What the plane may do, and how."""
 
@@ -32,7 +42,7 @@ class PolicyPart(Part):
         "Leave verbs out to pause, observe only, or never delete. Default: all four.", default=("observe", "create", "update", "delete")
     )
     drift: Literal["heal", "report"] = field("What happens to drift. Default heal.", default="heal")
-    adopt: Literal["never"] = field("Default never.", default="never")
+    adopt: Adopt = field("Whether tables that exist are taken over: `named` is not delivered yet. Default never.", default="never")
     approve: Annotated[str, Strict(), StringConstraints(pattern=r"^(plan-[0-9a-f]{8,64})?$")] = field(
         "Digest of a held plan: goes on with exactly that plan.", default=""
     )

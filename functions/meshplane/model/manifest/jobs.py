@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Strict, WithJsonSchema
 
 from meshplane.model.manifest.parts import (
     Description,
-    JsonSchema,
     Names,
     OneOrList,
     Part,
@@ -30,6 +30,7 @@ SecretName = Annotated[str, named("secret", "[A-Za-z0-9][A-Za-z0-9/_+=.@-]*", "l
 ScriptPath = Annotated[str, relative("script", ".py")]
 SqlPath = Annotated[str, relative("SQL file", ".sql")]
 ModulePaths = Annotated[tuple[Annotated[str, relative("module", "/", ".py")], ...], OneOrList()]
+FolderPath = Annotated[str, relative("folder", "/")]
 JarPaths = Annotated[tuple[Annotated[str, relative("jar", ".jar")], ...], OneOrList()]
 Timeout = Annotated[timedelta, duration("1m", "7d", "1m")]
 
@@ -110,24 +111,20 @@ def _pinned(value: str) -> str:
 
 
 Package = Annotated[str, Strict(), AfterValidator(_pinned), WithJsonSchema({"type": "string", "pattern": "=="})]
-WITH_SCHEMA: JsonSchema = {"type": "object", "description": "Options of the built-in job."}
 
 
-class MergeOptions(Part):
-    """`with:` of `use: merge`."""
+class Options(Part):
+    """`with:` of a built-in job: `map` and `latestBy` of merge; `from`, `format` and `pattern` of files."""
 
-    later = {"deletes": "data", "mode": "data", "late": "data"}  # noqa: RUF012  # a ClassVar of the base
+    later: ClassVar[Mapping[str, str]] = {"deletes": "data", "mode": "data", "late": "data"}
 
-    map: dict[str, Text] = field("Target column → SQL expression over the source; other columns go by name.", default_factory=dict)
-    latest_by: Names = field("Columns that tell the newest of several rows with one key; compared with the target too.", default=())
-
-
-class FilesOptions(Part):
-    """`with:` of `use: files`, which lands a file drop in a raw table."""
-
-    from_: Text = field("Folder of the drop under the project's raw location, `inbox/orders/`.", alias="from")
-    format: Literal["csv", "json", "parquet"] | None = field("What the dropped files are. Default: the target's format.", default=None)
-    pattern: Text = field("Names of files that are taken, with * and ?. Default *.", default="*")
+    map: dict[str, Setting] = field("merge: target column → SQL expression over the source; others go by name.", default_factory=dict)
+    latest_by: Names = field("merge: columns that tell the newest of rows with one key, compared with the target too.", default=())
+    from_: FolderPath | None = field(
+        "files: folder of the drop under the project's raw location, `inbox/orders/`.", default=None, alias="from"
+    )
+    format: Literal["csv", "json", "parquet"] | None = field("files: what is dropped. Default: the target's format.", default=None)
+    pattern: Text = field("files: names of files that are taken, with * and ?. Default *.", default="*")
 
 
 class JobPart(Part):
@@ -139,7 +136,7 @@ class JobPart(Part):
     description: Description = field("What it does, for people.", default="")
     reads: Reads = field("Tables that it reads: own ones, or `project.table`.", default=())
     writes: Writes = field("Tables of this project that it writes.", default=())
-    with_: Annotated[dict[str, Any] | None, WithJsonSchema(WITH_SCHEMA)] = field("Options of the built-in job.", default=None, alias="with")
+    with_: Options | None = field("Options of the built-in job.", default=None, alias="with")
     workers: Workers = field("Number and type of workers. Default 2 x G.1X.", overlay=True, default="2 x G.1X")
     timeout: Timeout = field("Longest run, with a unit. Default 1h.", overlay=True, default="1h")
     packages: tuple[Package, ...] = field("Extra Python packages, `name==version`; resolved by hash at publish.", default=())

@@ -10,7 +10,7 @@ from typing import Any
 
 from meshplane.model import project as plain
 from meshplane.model.manifest.document import Document
-from meshplane.model.manifest.jobs import FilesOptions, JobPart, MergeOptions, Read
+from meshplane.model.manifest.jobs import JobPart, Options, Read
 from meshplane.model.manifest.parts import byte_size
 from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart
 from meshplane.model.manifest.tables import Projected, TablePart
@@ -115,14 +115,12 @@ def job(own: str, name: str, part: JobPart, tables: Mapping[str, TablePart]) -> 
 
 def options(part: JobPart, tables: Mapping[str, TablePart]) -> dict[str, object]:
     """`with:` of a built-in as plain JSON values, keys as they are written, defaults filled in."""
+    given = part.with_ or Options()
     if part.use == "merge":
-        merge = MergeOptions.model_validate(part.with_ or {})
-        return {"map": dict(merge.map), "latestBy": list(merge.latest_by)}
+        return {"map": dict(given.map), "latestBy": list(given.latest_by)}
     if part.use == "files":
-        files = FilesOptions.model_validate(part.with_ or {})
-        target = tables.get(part.writes[0].table) if part.writes else None
-        form = files.format or (format_of(target) if target else "")
-        return {"from": files.from_, "format": form, "pattern": files.pattern}
+        form = given.format or format_of(tables[part.writes[0].table])
+        return {"from": given.from_ or "", "format": form, "pattern": given.pattern}
     return {}
 
 

@@ -48,7 +48,7 @@ class TriggerPart(Part):
 
 STEP_SCHEMA: JsonSchema = {
     "type": "array",
-    "items": {"$ref": "#/$defs/StepPart"},
+    "items": {"x-ref": "StepPart"},
     "minItems": 1,
     "description": "Steps one after the other.",
 }

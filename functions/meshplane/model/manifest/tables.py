@@ -38,12 +38,14 @@ ProjectNames = Annotated[tuple[ProjectName, ...], OneOrList()]
 PhysicalName = Annotated[str, named("Glue table", "[a-z0-9_]+", "lower-case letters, digits and _")]
 Rate = Annotated[timedelta, duration("3h", "7d", "1h")]
 
+# `schema` turns x-ref into a $ref: pydantic follows only references that it made itself.
+TYPE: JsonSchema = {"x-ref": "Type"}
 TYPE_SCHEMA: JsonSchema = {
     "description": "A type: Iceberg's names.",
     "anyOf": [
         {"enum": list(PRIMITIVES)},
         {"type": "string", "pattern": r"^(decimal\(\d+, ?\d+\)|list<.+>|map<.+>|struct<.+>)$"},
-        {"type": "object", "required": ["list"], "properties": {"list": {"$ref": "#/$defs/Type"}}, "additionalProperties": False},
+        {"type": "object", "required": ["list"], "properties": {"list": TYPE}, "additionalProperties": False},
         {
             "type": "object",
             "required": ["map"],
@@ -51,7 +53,7 @@ TYPE_SCHEMA: JsonSchema = {
                 "map": {
                     "type": "object",
                     "required": ["key", "value"],
-                    "properties": {"key": {"$ref": "#/$defs/Type"}, "value": {"$ref": "#/$defs/Type"}},
+                    "properties": {"key": TYPE, "value": TYPE},
                     "additionalProperties": False,
                 }
             },
@@ -60,7 +62,7 @@ TYPE_SCHEMA: JsonSchema = {
         {
             "type": "object",
             "required": ["struct"],
-            "properties": {"struct": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Column"}}},
+            "properties": {"struct": {"type": "object", "additionalProperties": {"x-ref": "Column"}}},
             "additionalProperties": False,
         },
     ],
@@ -80,13 +82,13 @@ def _type(value: object) -> Type:
         raise ValidationError.from_exception_data("type", lines) from refused
 
 
-ColumnType = Annotated[Type, PlainValidator(_type), WithJsonSchema({"$ref": "#/$defs/Type"})]
+ColumnType = Annotated[Type, PlainValidator(_type), WithJsonSchema(TYPE)]
 
 
 class Column(Part):
     """A column: `name: type`, or the long form."""
 
-    short = ({"$ref": "#/$defs/Type"},)
+    short = (TYPE,)
 
     type: ColumnType = field("The type: Iceberg's names.")
     required: Flag = field("May it never be null? Default false; a column of the key is required anyway.", default=False)

@@ -18,6 +18,7 @@ from meshplane_cli.local.router import ROUTER
 
 log = logging.getLogger("meshplane.alarms")
 EVERY = timedelta(minutes=1)
+_DISORDER = timedelta(hours=1)
 _BREACHES: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -104,18 +105,26 @@ def _state_of(backend: Any, alarm: Any, moment: datetime) -> tuple[str, str]:
 
 
 def _values(backend: Any, alarm: Any, wanted: Mapping[str, str], start: datetime, end: datetime) -> list[float]:
-    return [
-        float(datum.value)
-        for datum in backend.metric_data
-        if datum.name == alarm.metric_name
-        and datum.namespace == alarm.namespace
-        and {dimension.name: dimension.value for dimension in datum.dimensions} == wanted
-        and start < _aware(datum.timestamp) <= end
-    ]
+    """Newest first; data arrive nearly in order, so what is an hour older than the window ends the search."""
+    found: list[float] = []
+    for datum in reversed(backend.metric_data):
+        moment = _aware(datum.timestamp)
+        if moment < start - _DISORDER:
+            break
+        named = datum.name == alarm.metric_name and datum.namespace == alarm.namespace
+        if named and start < moment <= end and {dimension.name: dimension.value for dimension in datum.dimensions} == wanted:
+            found.append(float(datum.value))
+    return found
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def _aware(moment: Any) -> datetime:
+    """moto keeps a datum's time as its protocol brought it."""
+    if isinstance(moment, int | float):
+        return datetime.fromtimestamp(moment, UTC)
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    aware: datetime = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return aware
 
 
 def _tell(account: str, region: str, alarm: Any, change: tuple[str, str, str], moment: datetime) -> None:

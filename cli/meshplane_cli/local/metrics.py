@@ -7,13 +7,10 @@ alarms but never compares them.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from meshplane_cli.local.clock import CLOCK
-
-log = logging.getLogger("meshplane.metrics")
 
 
 def record(account: str, region: str, namespace: str, name: str, value: float, dimensions: Mapping[str, str], unit: str = "None") -> None:
@@ -24,7 +21,7 @@ def record(account: str, region: str, namespace: str, name: str, value: float, d
         "MetricName": name,
         "Value": value,
         "Unit": unit,
-        "Timestamp": CLOCK.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Timestamp": CLOCK.now(),
         "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
     }
     cloudwatch_backends[account][region].put_metric_data(namespace, [datum])

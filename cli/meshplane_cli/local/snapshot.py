@@ -9,10 +9,16 @@ import importlib
 import io
 import pickle
 import threading
+from collections import defaultdict
+from copyreg import __newobj__  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import moto
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.s3.utils import _VersionedKeyStore
 
@@ -34,6 +40,14 @@ class _Pickler(pickle.Pickler):
             return threading.Lock, ()
         if isinstance(item, _RLOCK):
             return threading.RLock, ()
+        if isinstance(item, RSAPrivateKey | EllipticCurvePrivateKey):
+            return _private_key, (item.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),)
+        if isinstance(item, WeakValueDictionary):
+            return WeakValueDictionary, (dict(item),)
+        if isinstance(item, defaultdict) and type(item) is not defaultdict:  # its own __init__ takes other arguments
+            return __newobj__, (type(item),), item.__dict__, None, iter(item.items())
+        if isinstance(item, defaultdict) and "<locals>" in getattr(item.default_factory, "__qualname__", ""):
+            return dict, (dict(item),)  # the living backend still has the factory: see `load`
         if isinstance(item, threading.Thread) or type(item).__name__ in _VANISHING:
             return type(None), ()
         return NotImplemented
@@ -70,8 +84,20 @@ def load(path: Path) -> int:
     if made_by != _FORMAT:
         raise ValueError(f"{path} was written by {made_by}, this is {_FORMAT}: run `meshplane local reset`")
     for name, state in states.items():
-        _living(*name).__dict__.update(_Unpickler(io.BytesIO(state)).load())
+        backend = _living(*name)
+        for attribute, value in _Unpickler(io.BytesIO(state)).load().items():
+            backend.__dict__[attribute] = _with_factory(value, backend.__dict__.get(attribute))
     return len(states)
+
+
+def _with_factory(value: Any, living: Any) -> Any:
+    """`value`, with the default factory that the living backend's own attribute has: some cannot be written."""
+    if not isinstance(living, defaultdict):
+        return value
+    if isinstance(value, defaultdict):
+        value.default_factory = living.default_factory
+        return value
+    return defaultdict(living.default_factory, value)
 
 
 def _living(module: str, kind: str, account: str, region: str) -> Any:
@@ -79,6 +105,10 @@ def _living(module: str, kind: str, account: str, region: str) -> Any:
         if isinstance(value, BackendDict) and value.backend.__name__ == kind:
             return value[account][region]
     raise ValueError(f"moto has no backend {kind} in {module}")
+
+
+def _private_key(text: bytes) -> Any:
+    return load_pem_private_key(text, None)
 
 
 def _key_store(rows: list[tuple[str, list[Any]]]) -> Any:

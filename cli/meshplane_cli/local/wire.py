@@ -93,7 +93,7 @@ class _Route:
 @cache
 def _routes(service: str) -> tuple[_Route, ...]:
     model = botocore.session.get_session().get_service_model(REST[service])
-    routes = [_route_of(model.operation_model(name)) for name in model.operation_names]
+    routes = [_route_of(model.operation_model(name)) for name in model.operation_names if name != "ListDirectoryBuckets"]  # by host only
     return tuple(sorted(routes, key=lambda route: route.weight, reverse=True))
 
 

@@ -74,6 +74,31 @@ def _refreshing(original: Any) -> Any:
     return call
 
 
+def _keep_letters() -> None:
+    """moto forgets a function's dead-letter queue."""
+    initialise, configuration, update = (
+        models.LambdaFunction.__init__,
+        models.LambdaFunction.get_configuration,
+        models.LambdaFunction.update_configuration,
+    )
+
+    def function_init(self: Any, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        initialise(self, spec, *args, **kwargs)
+        self.dead_letter_config = spec.get("DeadLetterConfig")
+
+    def get_configuration(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        found: dict[str, Any] = configuration(self, *args, **kwargs)
+        return {**found, "DeadLetterConfig": self.dead_letter_config} if self.dead_letter_config else found
+
+    def update_configuration(self: Any, config_updates: dict[str, Any]) -> Any:
+        self.dead_letter_config = config_updates.get("DeadLetterConfig", self.dead_letter_config)
+        return update(self, config_updates)
+
+    models.LambdaFunction.__init__ = function_init
+    models.LambdaFunction.get_configuration = get_configuration
+    models.LambdaFunction.update_configuration = update_configuration
+
+
 def apply(run: Run | None = None, later: Callable[[str, str], None] | None = None, changed: Callable[[], None] | None = None) -> None:
     """Mend moto's Lambda in this process. `run` and `later` invoke, `changed` hears that mappings changed."""
     first = not _state
@@ -84,6 +109,7 @@ def apply(run: Run | None = None, later: Callable[[str, str], None] | None = Non
     default_user_config["lambda"] = {"use_docker": True}  # the whole backend; Docker itself is never asked
     LambdaResponse.invoke = _invoke
     models.LambdaFunction._invoke_lambda = _invoke_lambda
+    _keep_letters()
     for name in ("create_event_source_mapping", "delete_event_source_mapping", "update_event_source_mapping"):
         setattr(models.LambdaBackend, name, _refreshing(getattr(models.LambdaBackend, name)))
     initialise = Queue.__init__

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import moto.s3.notifications as notifications
+from moto.core.responses import ActionResult
 from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
 
 Publish = Callable[[str, str, Mapping[str, Any]], None]
 
@@ -110,6 +112,14 @@ def _mend_delete() -> None:
     S3Backend.delete_object = delete_object
 
 
+def _get_bucket_notification(self: Any) -> Any:
+    """What was put, EventBridge included; queues, topics and functions of S3's own notifications are not offered here."""
+    found = self.backend.get_bucket_notification_configuration(self.bucket_name)
+    self.data["Action"] = "GetBucketNotificationConfiguration"
+    on = found is not None and found.event_bridge is not None
+    return self.serialized(ActionResult({"EventBridgeConfiguration": {}} if on else {}))
+
+
 def apply(publish: Publish | None = None) -> None:
     """Mend moto's S3 in this process; `publish` replaces the one of an earlier call."""
     first = not _state
@@ -119,6 +129,7 @@ def apply(publish: Publish | None = None) -> None:
 
         _state["epoch"] = int(CLOCK.millis()) << 16  # sequencers of a key grow across restarts too
         notifications._send_event_bridge_message = _send
+        S3Response.get_bucket_notification = _get_bucket_notification
         _mend_delete_marker()
         _mend_delete()
         S3Backend.complete_multipart_upload = _holding(S3Backend.complete_multipart_upload, "s3:ObjectCreated:Put")

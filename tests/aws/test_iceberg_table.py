@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -326,6 +327,70 @@ def test_a_table_rests_with_its_data_and_is_taken_up_again(estate: Clients) -> N
     assert not seen.resting
     assert raw(estate)["table-uuid"] == uuid
     assert loaded(estate).scan().to_arrow().num_rows == 2
+
+
+def test_what_glue_shows_as_columns_is_not_compared(estate: Clients) -> None:
+    # Every client rebuilds them at every commit, columns that were dropped long ago included (aws-facts C2).
+    adapter(estate).create(WANT, OWNER)
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    to = replace(SPEC, columns=tuple(c for c in COLUMNS if c.name != "legacy"), dropped=("legacy",))
+    adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    ghosts = {c["Name"]: c["Parameters"]["iceberg.field.current"] for c in entry(estate)["StorageDescriptor"]["Columns"]}
+    assert ghosts["legacy"] == "false"
+    body = catalog.as_input(entry(estate))
+    body["StorageDescriptor"]["Columns"] = [{"Name": "x", "Type": "int"}]
+    estate("glue").update_table(DatabaseName=DATABASE, TableInput=body)
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    assert (KIND.compare(to, seen.spec), KIND.extra(to, seen.spec)) == ((), ())
+
+
+def test_identifier_fields_of_somebody_else_survive(estate: Clients) -> None:
+    adapter(estate).create(WANT, OWNER)
+    with loaded(estate).update_schema() as update:
+        update.set_identifier_fields("order_id")
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    to = replace(SPEC, columns=(*COLUMNS, Field("channel", STRING)))
+    adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    assert files.schema(raw(estate))["identifier-field-ids"] == [1]
+
+
+def test_a_layout_that_the_table_had_before_is_taken_up_by_its_number(estate: Clients) -> None:
+    adapter(estate).create(WANT, OWNER)
+    for to in (replace(SPEC, partition=(), sort=()), SPEC):
+        (seen,) = adapter(estate).observe([ID], OWNER, {})
+        assert seen.spec is not None
+        adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    now = raw(estate)
+    assert (now["default-spec-id"], len(now["partition-specs"])) == (0, 2)
+    assert (now["default-sort-order-id"], len(now["sort-orders"])) == (1, 2)
+
+
+def test_a_source_of_an_earlier_layout_is_not_dropped(estate: Clients) -> None:
+    adapter(estate).create(WANT, OWNER)
+    to = replace(SPEC, partition=(), sort=())
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    without = replace(to, columns=tuple(c for c in COLUMNS if c.name != "customer_id"), dropped=("customer_id",))
+    (only,) = KIND.compare(without, seen.spec)
+    assert "partitioned or sorted" in only.refused
+
+
+def test_the_newest_whole_metadata_is_entered_again(estate: Clients) -> None:
+    adapter(estate).create(WANT, OWNER)
+    good = entry(estate)["Parameters"]["metadata_location"]
+    bucket, _ = files.bucket_and_key(good)
+    left = {**raw(estate), "current-snapshot-id": 1, "snapshots": [{"snapshot-id": 1, "manifest-list": f"s3://{bucket}/gone.avro"}]}
+    key = files.bucket_and_key(SPEC.location)[1] + "/metadata/00001-lost.metadata.json"
+    estate("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(left).encode())
+    estate("glue").delete_table(DatabaseName=DATABASE, Name="sales_orders")
+    adapter(estate).create(WANT, OWNER)
+    assert entry(estate)["Parameters"]["metadata_location"] == good
 
 
 def test_a_required_column_waits_for_an_empty_table(estate: Clients) -> None:

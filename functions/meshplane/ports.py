@@ -32,7 +32,7 @@ class Adapter(Protocol[S]):
         ...
 
     def create(self, want: Want[S], owner: Owner) -> Done | Wait:
-        """The first write carries owner (and boundary); every prefix of its writes is a legal `seen`. AlreadyExists is raised, not hidden."""
+        """The first write carries owner (and boundary); every prefix of its writes is a legal `seen`. AlreadyExists is raised."""
         ...
 
     def update(self, seen: Seen[S], to: S, diff: tuple[Difference, ...], owner: Owner) -> Done | Wait:
@@ -241,10 +241,11 @@ class Releases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A lease that was won: the record as it was, and the fence that every write of its holder carries."""
+    """A lease that was won: the record as it was, and the fence that every write of its holder carries. `kept` is the store's own."""
 
     record: Record
     fence: int
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

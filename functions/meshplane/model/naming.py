@@ -6,6 +6,7 @@ Elsewhere in the code no bucket, role, ARN or key is put together. Too long is r
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,11 @@ MAX_LENGTH = {
     "log_group": 512,
     "bucket": 63,
 }
+
+
+def is_project(name: str) -> bool:
+    """May a project be called so? 2-20 lower-case letters and digits, beginning with a letter, and not reserved (D2)."""
+    return bool(re.fullmatch(r"[a-z][a-z0-9]{1,19}", name)) and name not in RESERVED_PROJECTS
 
 
 @cache

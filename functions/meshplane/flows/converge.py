@@ -1,0 +1,150 @@
+"""Look, plan, judge, apply; again while something is uncertain or a wait of seconds is worth it. Called by reconcile and remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from meshplane.errors import PlaneError, Stale
+from meshplane.flows.apply import MARGIN, Apply
+from meshplane.kinds import Kind
+from meshplane.model.project import Policy
+from meshplane.model.resource import Id, Owner, Provenance, Seen
+from meshplane.plan.compile import Desired
+from meshplane.plan.guard import Verdict, guard
+from meshplane.plan.outcome import Outcome, State
+from meshplane.plan.planner import AT_REST, WRITES, Known, Plan, Sight, Verb, known_marks, plan
+from meshplane.plan.retry import Failure
+from meshplane.ports import Adapter, AdapterFactory, Clock, Deadline, Pause, Workers
+
+ROUNDS = 8
+SHORT = timedelta(seconds=20)  # a wait this long is waited out here; a longer one is left to the sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every look needs of the world."""
+
+    adapters: AdapterFactory
+    kinds: Sequence[Kind[Any]]
+    workers: Workers
+    clock: Clock
+    left: Deadline
+    pause: Pause
+
+
+@dataclass(frozen=True)
+class Task:
+    """One project's part. `only`: kinds to work on in this step (removal goes in steps); None means all."""
+
+    desired: Desired
+    owner: Owner
+    policy: Policy = field(default_factory=Policy)
+    provenance: Provenance = field(default_factory=Provenance)
+    inventory: Mapping[Id, Known] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()
+    given_up: Mapping[str, Failure] = field(default_factory=dict)
+    settling: Mapping[Id, datetime] = field(default_factory=dict)
+    removing: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Converged:
+    """The last round's plan, with what became of it; `wrote` are all actions that changed something, of every round."""
+
+    plan: Plan
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...] = ()
+    wrote: tuple[Outcome, ...] = ()
+    inventory: Mapping[Id, Known] = field(default_factory=dict)
+    settling: Mapping[Id, datetime] = field(default_factory=dict)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Is something left that was not begun because the function's time was up?"""
+        return any(outcome.reason == "InProgress" for outcome in self.outcomes)
+
+
+Confirm = Callable[[Plan, Verdict], None]
+
+
+def look(tools: Tools, task: Task, inventory: Mapping[Id, Known]) -> tuple[Mapping[str, Adapter[Any]], Plan]:
+    """Observe every kind, side by side, and plan. A kind that cannot be listed is unknown, never empty; the others go on."""
+    adapters = tools.adapters(task.provenance)
+    marks = known_marks(task.desired, inventory)
+
+    def observe(kind: str) -> Sequence[Seen[Any]] | PlaneError:
+        ids = [want.id for want in task.desired.wants if want.id.kind == kind]
+        try:
+            return adapters[kind].observe(ids, task.owner, {key: mark for key, mark in marks.items() if key.kind == kind})
+        except Stale:
+            raise
+        except PlaneError as error:
+            return error
+
+    names = [kind.name for kind in tools.kinds if task.only is None or kind.name in task.only]
+    answers = dict(zip(names, tools.workers.each(observe, names), strict=True))
+    unread = {kind: answer for kind, answer in answers.items() if isinstance(answer, PlaneError)}
+    seen = tuple(item for answer in answers.values() if not isinstance(answer, PlaneError) for item in answer)
+    made = plan(task.desired, Sight(seen, unread), owner=task.owner, kinds=tools.kinds, policy=task.policy, inventory=inventory)
+    return adapters, made
+
+
+def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
+    """Rounds of look and apply until nothing is uncertain. Raises Stale when `confirm` finds that somebody newer goes on."""
+    inventory, settling = dict(task.inventory), dict(task.settling)
+    approved = task.approved
+    wrote: list[Outcome] = []
+    for turn in range(ROUNDS):
+        adapters, made = look(tools, task, inventory)
+        verdict = guard(made, task.policy.approve, approved, task.removing)
+        if verdict.held:
+            return Converged(made, verdict, (), tuple(wrote), inventory, settling)
+        approved |= verdict.approved
+
+        def sure(made: Plan = made, verdict: Verdict = verdict) -> None:
+            confirm(made, verdict)
+
+        work = Apply(task.owner, adapters, tools.workers, tools.clock, tools.left, sure, settling, task.given_up)
+        outcomes = work.run(made)
+        inventory = remember(inventory, outcomes, task.only)
+        wrote += [outcome for outcome in outcomes if outcome.state is State.DONE and outcome.action.verb in WRITES]
+        done = Converged(made, verdict, outcomes, tuple(wrote), inventory, settling)
+        rest = _worth_waiting(tools, outcomes)
+        if rest is None or turn == ROUNDS - 1:
+            return done
+        tools.pause(rest)
+    return done
+
+
+def _worth_waiting(tools: Tools, outcomes: Sequence[Outcome]) -> timedelta | None:
+    """How long to pause before another round; None when one would be of no use now."""
+    now = tools.clock.now()
+    if any(outcome.state is State.AGAIN for outcome in outcomes):
+        soonest = timedelta()
+    else:
+        waits = [o.until - now for o in outcomes if o.state is State.WAITING and o.until]
+        soonest = max(min(waits, default=SHORT * 2), timedelta())
+    return soonest if soonest <= SHORT and tools.left() > MARGIN + soonest + SHORT else None
+
+
+def remember(inventory: Mapping[Id, Known], outcomes: Sequence[Outcome], only: Collection[str] | None = None) -> dict[Id, Known]:
+    """What is known after a round: fingerprints of what is as wanted, and marks of what need not be read again.
+
+    A mark is kept only where nothing is to be reported about the body, so that a reported addition is reported again.
+    """
+    after = {key: known for key, known in inventory.items() if only is not None and key.kind not in only}
+    for outcome in outcomes:
+        action = outcome.action
+        old = inventory.get(action.id)
+        if outcome.state is not State.DONE:
+            if old:  # what was applied is still the measure of drift; the body must be read next time
+                after[action.id] = Known(old.fingerprint)
+        elif action.fingerprint == AT_REST and action.verb is not Verb.DELETE:
+            after[action.id] = Known(AT_REST, outcome.mark)
+        elif action.verb is not Verb.DELETE:
+            after[action.id] = Known(action.fingerprint, "" if action.extra else outcome.mark)
+    return after

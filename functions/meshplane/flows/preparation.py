@@ -1,0 +1,163 @@
+"""What compile may know beside the manifest: release, neighbours, baseline. Called by the flows that reconcile and plan.
+
+A manifest that `publish` put names its release. One put by hand has none: its files are taken from beside it, else from the project's
+last release; what lies beside is hashed here and copied to its content-addressed key before anything is applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from meshplane.errors import NotFound, NotReady
+from meshplane.model.bundle import bundle
+from meshplane.model.context import Context, PlaneNames
+from meshplane.model.domain import Domain
+from meshplane.model.naming import Naming
+from meshplane.model.project import Project
+from meshplane.model.release import Release
+from meshplane.plan.digest import digest
+from meshplane.plan.record import Record, release_of
+from meshplane.plan.shares import references
+from meshplane.ports import Manifest, Manifests, Releases, States
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This control plane: its domain, names and own parts. The same for every project."""
+
+    domain: Domain
+    naming: Naming
+    plane: PlaneNames
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A project's surroundings. `copies`: contents still to be kept, by content-addressed key. `loose`: what lies beside the manifest and
+    was used, path → (ETag, sha256). `missing`: files that are nowhere."""
+
+    context: Context
+    copies: Mapping[str, bytes] = field(default_factory=dict)
+    loose: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    beside: str = ""  # digest of the whole listing beside the manifest; empty for a published release
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Reads them, through three ports."""
+
+    here: Here
+    manifests: Manifests
+    releases: Releases
+    states: States
+
+    def prepare(self, project: Project, manifest: Manifest, record: Record) -> Prepared:
+        """Raises NotReady when the baseline or the manifest's release is not published yet."""
+        if manifest.release:
+            return self._prepared(project, self._published(project.name, manifest.release, record))
+        found = _Loose(project, record, self.here.naming, self.manifests)
+        prepared = self._prepared(project, found.release())
+        return replace(prepared, copies=found.copies, loose=found.loose, missing=tuple(found.missing), beside=found.beside)
+
+    def with_release(self, project: Project, release: Release) -> Prepared:
+        """For a release that the caller brought along."""
+        return self._prepared(project, release)
+
+    def _published(self, project: str, digest: str, record: Record) -> Release:
+        if record.release.digest == digest:
+            return record.release
+        try:
+            return replace(release_of(json.loads(self.manifests.release_index(project, digest))), digest=digest)
+        except NotFound as gone:
+            raise NotReady(f"the release {digest[:12]} that the manifest names has no index: run `meshplane publish {project}`") from gone
+
+    def _prepared(self, project: Project, release: Release) -> Prepared:
+        baseline, platform = self.releases.read()
+        referred = references(project)
+        context = Context(
+            self.here.domain,
+            self.here.naming,
+            baseline,
+            platform,
+            self.here.plane,
+            release,
+            self.states.neighbours(referred) if referred else {},
+        )
+        texts = {}
+        for path in (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl):
+            key = release.file_key(self.here.naming, project.name, path)
+            if key:
+                texts[path] = self._text(key)
+        return Prepared(replace(context, asl_files=texts) if texts else context)
+
+    def _text(self, key: str) -> str:
+        try:
+            return self.manifests.read(key).decode()
+        except NotFound as gone:
+            raise NotReady(f"{key} is not in the artifacts bucket: run `meshplane publish`") from gone
+
+
+def needed_files(project: Project) -> Iterable[str]:
+    """Paths, relative to the project's folder, of every file that the manifest names; a folder of modules ends in a slash."""
+    for job in project.jobs.values():
+        yield from (path for path in (job.script, job.sql, *job.modules, *job.jars) if path)
+    yield from (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl)
+
+
+class _Loose:
+    """Files of a manifest that was put by hand."""
+
+    def __init__(self, project: Project, record: Record, naming: Naming, manifests: Manifests) -> None:
+        self.project, self.record, self.naming, self.manifests = project, record, naming, manifests
+        self.copies: dict[str, bytes] = {}
+        self.loose: dict[str, tuple[str, str]] = {}
+        self.missing: list[str] = []
+        self.beside = ""
+
+    def release(self) -> Release:
+        """The release that these files make, the last one's where a file does not lie beside the manifest."""
+        needed = list(dict.fromkeys(needed_files(self.project)))
+        beside = self.manifests.beside(self.project.name) if needed else {}
+        self.beside = digest(beside, 16) if needed else ""
+        last = self.record.release
+        files, bundles = {}, {}
+        for path in needed:
+            inside = sorted(name for name in beside if name.startswith(path)) if path.endswith("/") else []
+            if inside:
+                tags = "\n".join(f"{name} {beside[name]}" for name in inside)
+                bundles[path] = self._take(path, tags, self._zip(path, inside), path.rstrip("/").rpartition("/")[2] + ".zip")
+            elif path in beside:
+                files[path] = self._take(path, beside[path], self._content(path), path.rpartition("/")[2])
+            elif path in last.files:
+                files[path] = last.files[path]
+            elif path in last.bundles:
+                bundles[path] = last.bundles[path]
+            else:
+                self.missing.append(path)
+        packages = {package for job in self.project.jobs.values() for package in job.packages}
+        wheels = {package: names for package, names in last.wheels.items() if package in packages}
+        files |= {f"wheels/{name}": last.files[f"wheels/{name}"] for names in wheels.values() for name in names}
+        self.missing += sorted(packages - set(wheels))
+        return Release("", files, bundles, wheels)
+
+    def _take(self, path: str, tag: str, read: Callable[[], bytes], name: str) -> str:
+        """The sha256 of one file, by its ETag from memory where it did not change."""
+        known = self.record.loose.get(path)
+        if known and known[0] == tag:
+            self.loose[path] = known
+            return known[1]
+        content = read()
+        sha = hashlib.sha256(content).hexdigest()
+        self.loose[path] = (tag, sha)
+        self.copies[self.naming.project_file(self.project.name, sha, name)] = content
+        return sha
+
+    def _content(self, path: str) -> Callable[[], bytes]:
+        return lambda: self.manifests.read_beside(self.project.name, path)
+
+    def _zip(self, folder: str, inside: list[str]) -> Callable[[], bytes]:
+        # As publish does it: `lib/parse.py` stands in `lib.zip` as `lib/parse.py`... see the command line's publish
+        return lambda: bundle({name: self.manifests.read_beside(self.project.name, name) for name in inside})

@@ -1,0 +1,172 @@
+"""Make AWS match one project's newest manifest. Called by `handlers.reconcile_project` for every message of the queue.
+
+    begin (lease) → newest manifest → load → prepare → compile → converge (look, plan, guard, apply) → close → finish
+
+An event only says *look at this project*. What went wrong, the author's faults included, becomes status; only faults of the plane raise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from meshplane.errors import PlaneError, Stale
+from meshplane.flows.closing import Ended, Writer
+from meshplane.flows.converge import Converged, Task, Tools, converge
+from meshplane.flows.preparation import Prepared, Surroundings
+from meshplane.flows.remove_project import Removal, remove
+from meshplane.model.manifest import load
+from meshplane.model.naming import is_project
+from meshplane.model.project import Project
+from meshplane.model.runs import PipelinePolicy
+from meshplane.model.windows import iso
+from meshplane.plan.compile import Desired
+from meshplane.plan.compile import compile as compile_project
+from meshplane.plan.conditions import judge, unjudged
+from meshplane.plan.guard import Verdict
+from meshplane.plan.outcome import State
+from meshplane.plan.planner import Plan
+from meshplane.plan.retry import given_up
+from meshplane.plan.shares import references, shares
+from meshplane.ports import Begun, DeletedManifest, Manifest, Manifests, OpenRuns, ReconcileQueue, States
+
+LEASE = timedelta(seconds=210)  # outlives the function's timeout of 180 s
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the reconcile needs of the world."""
+
+    states: States
+    manifests: Manifests
+    queue: ReconcileQueue
+    runs: OpenRuns
+    surroundings: Surroundings
+    tools: Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one reconcile did: the fields of its one log line, and the numbers of its metrics."""
+
+    project: str
+    result: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def reconcile_message(ports: Ports, body: str, holder: str) -> Report:
+    """A message of the queue: the rule's S3 event, or ours in its shape. Only its object key counts, and only a manifest's."""
+    key = str(json.loads(body).get("detail", {}).get("object", {}).get("key", ""))
+    name = key.split("/")[1] if key.count("/") == 2 else ""
+    if not is_project(name) or key != ports.surroundings.here.naming.manifest_key(name):
+        return Report(name, "ignored", {"key": key})  # the rule's wildcard matches deeper keys too
+    return reconcile_project(ports, name, holder)
+
+
+def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
+    """One look at one project. `holder` names the message, so that its redelivery after a crash need not wait for the lease."""
+    started = ports.tools.clock.now()
+    begun = ports.states.begin(project, holder, started, LEASE)
+    if begun is None:
+        return Report(project, "busy")
+    writer = Writer(ports.states, ports.manifests, ports.tools.clock, ports.surroundings.here.naming.env, begun)
+    try:
+        ended = _look(ports, begun, writer)
+        dirty = ports.states.finish(begun, ended.record)
+    except Stale as overtaken:
+        return Report(project, "overtaken", {"why": str(overtaken)})
+    if dirty or ended.again:
+        ports.queue.send([project])
+    if ended.wake:
+        ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
+    seconds = (ports.tools.clock.now() - started).total_seconds()
+    return Report(project, ended.result, ended.fields, {"Seconds": seconds, **ended.metrics})
+
+
+def _look(ports: Ports, begun: Begun, writer: Writer) -> Ended:
+    try:
+        manifest = ports.manifests.newest(begun.record.project)
+    except PlaneError as error:
+        return writer.unread(error)
+    match manifest:
+        case Manifest():
+            return _declared(ports, begun, manifest, writer)
+        case DeletedManifest():
+            step = Removal(ports.states, ports.manifests, ports.runs, ports.tools, ports.surroundings.here, begun, writer)
+            return remove(step, manifest.version)
+    return writer.absent()
+
+
+def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) -> Ended:
+    """The ladder for a manifest that is there."""
+    name, env = begun.record.project, ports.surroundings.here.naming.env
+    writer = writer.observing(manifest.version, manifest.release)
+    try:
+        project = load(manifest.text, file=f"projects/{name}/project.yaml", env=env, project=name)
+    except PlaneError as error:
+        return writer.refused(unjudged(error, writer.before), error)
+    writer = writer.knowing(
+        refers=tuple(sorted(references(project))), manage=project.policy.manage, while_running=project.policy.while_running
+    )
+    try:
+        prepared = ports.surroundings.prepare(project, manifest, begun.record)
+    except Stale:
+        raise
+    except PlaneError as error:
+        return writer.refused(unjudged(error, writer.before), error)
+    desired = compile_project(project, prepared.context, ports.tools.kinds)
+    return _matched(ports, begun, writer, project, prepared, desired)
+
+
+def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepared: Prepared, desired: Desired) -> Ended:
+    record, now = begun.record, ports.tools.clock.now()
+    for key, content in prepared.copies.items():
+        ports.manifests.keep(key, content)
+    task = Task(
+        desired,
+        prepared.context.owner(project.name),
+        project.policy,
+        prepared.context.release.provenance,
+        record.inventory,
+        frozenset(record.approved),
+        given_up(record.failures, now),
+        writer.settling(),
+    )
+
+    def confirm(plan: Plan, verdict: Verdict) -> None:
+        """Nothing destructive on the strength of an old manifest or a lost lease."""
+        newest = ports.manifests.version(project.name)
+        if newest != writer.record.observed:
+            raise Stale(f"{project.name} has a newer manifest, {newest}")
+        ports.states.confirm(begun, verdict.approved)
+
+    converged = converge(ports.tools, task, confirm)
+    judged = judge(converged.plan, converged.verdict, converged.outcomes, converged.wrote, writer.stalled(converged))
+    if prepared.missing and not converged.verdict.held:
+        judged = writer.files_missing(judged, prepared.missing)
+    writer = writer.knowing(release=prepared.context.release, loose=prepared.loose, beside=prepared.beside)
+    if not converged.verdict.held:
+        writer = writer.knowing(
+            shares=shares(project, prepared.context.naming, _standing(converged), record.shares),
+            pipelines=_pipelines(project, prepared, record.pipelines, iso(now)),
+        )
+    return writer.converged(judged, converged)
+
+
+def _standing(converged: Converged) -> frozenset[str]:
+    return frozenset(o.action.id.name for o in converged.outcomes if o.state is State.DONE or o.stands)
+
+
+def _pipelines(project: Project, prepared: Prepared, before: Mapping[str, object], now: str) -> dict[str, object]:
+    """What start_run reads. A trigger that did not change keeps the moment since when it is as it is."""
+    naming = prepared.context.naming
+    policies: dict[str, object] = {}
+    for pipeline in project.pipelines.values():
+        machine = naming.arn("states", f"stateMachine:{naming.state_machine(project.name, pipeline.name)}")
+        stored = before.get(pipeline.name)
+        old = PipelinePolicy.from_json(stored) if isinstance(stored, Mapping) else None
+        policies[pipeline.name] = PipelinePolicy.of(pipeline, machine).carry_since(old, now).to_json()
+    return policies

@@ -1,0 +1,275 @@
+"""What is wanted and what is seen become an ordered list of actions. Pure: the same plan is printed, guarded and applied.
+
+`plan()` is a ladder of small decisions, one per resource. Nothing here knows a kind; kinds compare, and say what rests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from meshplane.kinds import Kind
+from meshplane.model.project import Policy
+from meshplane.model.resource import Difference, Effect, Id, Owner, Seen, Want
+from meshplane.plan.compile import Desired
+from meshplane.plan.digest import digest
+
+AT_REST = "at rest"  # fingerprint of a resource that nobody declares any more and that stays
+
+
+class Verb(StrEnum):
+    """What is to be done with one resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    CLAIM = "claim"
+    REST = "rest"
+    DELETE = "delete"
+    NONE = "none"
+    BLOCKED = "blocked"  # cannot be as declared: the author's
+    CONFLICT = "conflict"  # something that is not ours stands there: the operator's
+    WAIT = "wait"
+
+
+WRITES = frozenset({Verb.CREATE, Verb.UPDATE, Verb.CLAIM, Verb.REST, Verb.DELETE})
+REMOVALS = frozenset({Verb.REST, Verb.DELETE})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the last look left about a resource: the want's fingerprint when it was last as wanted, and the mark it then had."""
+
+    fingerprint: str
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One resource's part of a plan. `reason` is for people; `withheld` says which policy keeps it from being done."""
+
+    verb: Verb
+    id: Id
+    effect: Effect | None = None
+    differences: tuple[Difference, ...] = ()
+    reason: str = ""
+    needs: frozenset[Id] = frozenset()
+    drift: bool = False  # the world changed, not the manifest
+    withheld: str = ""
+    error: str = ""  # the reason word of an error that kept us from looking
+    extra: tuple[str, ...] = ()
+    fingerprint: str = ""
+    rank: int = 0  # the kind's place in reading order: removals go from the highest down
+    want: Want[Any] | None = field(default=None, repr=False)
+    seen: Seen[Any] | None = field(default=None, repr=False)
+    to: Any = field(default=None, repr=False)  # the spec that an update or a rest leads to
+
+    @property
+    def writes(self) -> bool:
+        """Would applying it send a mutating request?"""
+        return self.verb in WRITES and not self.withheld
+
+    @property
+    def key(self) -> str:
+        """Names this action and what it starts from: retry counts begin anew when the manifest or the world changes."""
+        return digest((self.verb, self.id.kind, self.id.name, self.fingerprint, self.differences_text()))
+
+    def differences_text(self) -> tuple[tuple[str, str, str, int], ...]:
+        """The differences without what only the adapter needs."""
+        return tuple((item.field, item.was, item.wanted, int(item.effect)) for item in self.differences)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: what a plan's JSON holds of it."""
+        return {
+            "verb": self.verb.value,
+            "kind": self.id.kind,
+            "name": self.id.name,
+            "label": self.id.label,
+            "effect": self.effect.name.lower() if self.effect else "",
+            "reason": self.reason,
+            "drift": self.drift,
+            "withheld": self.withheld,
+            "needs": sorted(f"{need.kind}:{need.name}" for need in self.needs),
+            "differences": [
+                {"field": d.field, "was": d.was, "wanted": d.wanted, "effect": d.effect.name.lower(), "note": d.note}
+                for d in self.differences
+            ],
+            "extra": list(self.extra),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All actions for one project, what is needed before what needs it, removals last."""
+
+    project: str
+    actions: tuple[Action, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """`plan-` and 8 hex digits; equal for the same decisions, whatever was only waited for or left alone."""
+        said = sorted(
+            (a.verb.value, a.id.kind, a.id.name, a.differences_text(), a.reason)
+            for a in self.actions
+            if a.verb not in (Verb.NONE, Verb.WAIT) and not a.withheld
+        )
+        return f"plan-{digest((self.project, said), 8)}"
+
+    def of(self, *verbs: Verb) -> tuple[Action, ...]:
+        """The actions with one of these verbs."""
+        return tuple(action for action in self.actions if action.verb in verbs)
+
+    @property
+    def writes(self) -> tuple[Action, ...]:
+        """What applying it would do."""
+        return tuple(action for action in self.actions if action.writes)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is to be done, nothing is in the way."""
+        return all(action.verb is Verb.NONE for action in self.actions)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """All that was seen of a project's kinds. `unread` names the kinds that could not be listed, and why: unknown is never empty."""
+
+    seen: tuple[Seen[Any], ...] = ()
+    unread: Mapping[str, Exception] = field(default_factory=dict)
+
+    @cached_property
+    def by_id(self) -> Mapping[Id, Seen[Any]]:
+        """What was seen, by id."""
+        return {seen.id: seen for seen in self.seen}
+
+
+def known_marks(desired: Desired, inventory: Mapping[Id, Known]) -> Mapping[Id, str]:
+    """Marks that still speak for themselves: a body behind an equal mark need not be read, since what is wanted did not change either."""
+    resting = {key: known for key, known in inventory.items() if known.fingerprint == AT_REST and key not in desired.by_id}
+    marks = {key: known.mark for key, known in resting.items() if known.mark}
+    for want in desired.wants:
+        known = inventory.get(want.id)
+        if known and known.mark and known.fingerprint == digest(want.spec):
+            marks[want.id] = known.mark
+    return marks
+
+
+def plan(
+    desired: Desired,
+    sight: Sight,
+    *,
+    owner: Owner,
+    kinds: Sequence[Kind[Any]],
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+    inventory: Mapping[Id, Known] | None = None,
+) -> Plan:
+    """Compare everything wanted with everything seen. `inventory` is what the last look left; without it nothing counts as drift."""
+    planner = _Planner(owner, {kind.name: kind for kind in kinds}, [kind.name for kind in kinds], policy, inventory or {})
+    wanted = [planner.wanted(want, sight) for want in desired.wants]
+    undeclared = [planner.undeclared(seen) for seen in sight.seen if seen.id not in desired.by_id and seen.owner == owner]
+    removals = sorted((action for action in undeclared if action), key=lambda action: (-action.rank, action.id))
+    looked_for = {want.id.kind for want in desired.wants}
+    unknown = [planner.unknown(kind, error) for kind, error in sight.unread.items() if kind not in looked_for]
+    return Plan(desired.project, tuple(planner.permitted(action) for action in (*wanted, *unknown, *removals)))
+
+
+@dataclass(frozen=True)
+class _Planner:
+    owner: Owner
+    kinds: Mapping[str, Kind[Any]]
+    order: Sequence[str]
+    policy: Policy
+    inventory: Mapping[Id, Known]
+
+    def wanted(self, want: Want[Any], sight: Sight) -> Action:
+        """The ladder for a declared resource."""
+        seen = sight.by_id.get(want.id)
+        fingerprint = digest(want.spec)
+        base = Action(
+            Verb.NONE,
+            want.id,
+            needs=want.needs,
+            fingerprint=fingerprint,
+            rank=self.order.index(want.id.kind),
+            want=want,
+            seen=seen,
+            to=want.spec,
+            extra=seen.extra if seen else (),
+        )
+        if want.refused:
+            return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, reason=want.refused)
+        if want.waits:
+            return replace(base, verb=Verb.WAIT, reason=want.waits)
+        if want.id.kind in sight.unread:
+            error = sight.unread[want.id.kind]
+            return replace(base, verb=Verb.WAIT, reason=f"could not be looked at: {error}", error=type(error).__name__)
+        known = self.inventory.get(want.id)
+        drift = known is not None and known.fingerprint == fingerprint
+        if seen is None:
+            reason = "was deleted outside Meshplane" if drift else ""
+            return replace(base, verb=Verb.CREATE, effect=Effect.ADDITIVE, reason=reason, drift=drift)
+        if seen.owner != self.owner:
+            return self._not_ours(base, seen)
+        if seen.busy:
+            return replace(base, verb=Verb.WAIT, reason=seen.busy)
+        if seen.spec is None:  # its mark is the one known, and so is what is wanted
+            return base
+        kind = self.kinds[want.id.kind]
+        added = getattr(kind, "extra", None)  # only kinds to which somebody may add without harm have it
+        base = replace(base, extra=(*seen.extra, *added(want.spec, seen.spec))) if added else base
+        differences = kind.compare(want.spec, seen.spec)
+        refused = [f"{d.field}: {d.refused}" for d in differences if d.refused]
+        if refused:
+            return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, differences=differences, reason="; ".join(refused))
+        if seen.resting and not differences:
+            differences = (Difference("state", "at rest", "in use"),)
+        if not differences:
+            return base
+        return replace(base, verb=Verb.UPDATE, effect=max(d.effect for d in differences), differences=differences, drift=drift)
+
+    def unknown(self, kind: str, error: Exception) -> Action:
+        """A kind of which nothing is declared and which could not be listed: something undeclared may stand there."""
+        reason = f"could not be looked at: {error}"
+        return Action(Verb.WAIT, Id(kind, "*", "of any name"), reason=reason, error=type(error).__name__, rank=self.order.index(kind))
+
+    def _not_ours(self, base: Action, seen: Seen[Any]) -> Action:
+        if seen.owner is None and self.policy.adopt == "named":
+            return replace(base, verb=Verb.CLAIM, effect=Effect.SAFE, reason="exists, belongs to nobody, and the manifest names it")
+        whose = f"the project {seen.owner.project} ({seen.owner.domain}, {seen.owner.env})" if seen.owner else "nobody that Meshplane knows"
+        return replace(base, verb=Verb.CONFLICT, effect=None, reason=f"exists already and belongs to {whose}")
+
+    def undeclared(self, seen: Seen[Any]) -> Action | None:
+        """The ladder for something ours that nobody declares any more. None: it stays as it is, at rest."""
+        known = self.inventory.get(seen.id)
+        base = Action(Verb.NONE, seen.id, rank=self.order.index(seen.id.kind), seen=seen, fingerprint=AT_REST, reason="no longer declared")
+        if seen.busy:
+            return replace(base, verb=Verb.WAIT, reason=seen.busy)
+        if seen.resting or (seen.spec is None and known is not None and known.fingerprint == AT_REST):
+            return replace(base, reason="at rest")
+        kind = self.kinds[seen.id.kind]
+        rest = kind.resting(seen)
+        if rest is None:
+            return replace(base, verb=Verb.DELETE, effect=Effect.SAFE)
+        differences = kind.compare(rest, seen.spec) if seen.spec is not None else ()
+        return replace(
+            base, verb=Verb.REST, effect=Effect.SAFE, differences=differences, to=rest, reason="no longer declared; stays, at rest"
+        )
+
+    def permitted(self, action: Action) -> Action:
+        """Set aside what `policy.manage` or `policy.drift` keeps from being done."""
+        if action.verb not in WRITES:
+            return action
+        if action.drift and self.policy.drift == "report":
+            return replace(action, withheld="policy.drift is report")
+        need = {Verb.CREATE: "create", Verb.DELETE: "delete", Verb.REST: "delete"}.get(action.verb, "update")
+        if need not in self.policy.manage:
+            return replace(action, withheld=f"policy.manage has no {need}")
+        return action
+
+
+def removed_roots(actions: Collection[Action]) -> int:
+    """How many removals there are, what lies beneath another one (a table's optimizers, a group's schedules) counted with it."""
+    names = {action.id.name for action in actions}
+    return sum(1 for action in actions if action.id.name.rpartition("/")[0] not in names)

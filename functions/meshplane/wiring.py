@@ -1,0 +1,180 @@
+"""The composition root: the only reader of the environment. Handlers ask it for the ports of their flow; the tests build their own.
+
+Clients and what SSM publishes are kept for the life of the process; listings and everything else are made anew for each invocation.
+The account and Region come from the function's own ARN, the domain from the packaged `domain.json`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from time import sleep
+from typing import Any, TypeVar
+
+import boto3
+
+from meshplane.aws.clients import Clients
+from meshplane.aws.executions import AwsExecutions, RawLandings, SqsTriggers
+from meshplane.aws.kinds import adapters
+from meshplane.aws.listings import Listings
+from meshplane.aws.manifest_store import S3Manifests
+from meshplane.aws.queue import SqsReconciles
+from meshplane.aws.releases import SsmReleases
+from meshplane.aws.runs_store import DynamoRuns
+from meshplane.aws.state_store import DynamoStates
+from meshplane.flows.converge import Tools
+from meshplane.flows.open_runs import ProjectRuns
+from meshplane.flows.plan_project import PlanPorts
+from meshplane.flows.preparation import Here, Surroundings
+from meshplane.flows.reconcile_project import Ports
+from meshplane.flows.run_slots import RunPorts
+from meshplane.flows.sweep_projects import Swept, sweep_projects
+from meshplane.flows.sweep_runs import SweepPorts, sweep_runs
+from meshplane.kinds import all_kinds
+from meshplane.model.context import PlaneNames
+from meshplane.model.domain import Domain
+from meshplane.model.naming import Naming
+from meshplane.model.resource import Provenance
+from meshplane.ports import Adapter
+
+R = TypeVar("R")
+S = TypeVar("S")
+THREADS = 12  # fewer than the clients' pools hold connections
+
+
+class SystemClock:
+    """The real time. The embedded AWS sets `now` to its own."""
+
+    def now(self) -> datetime:
+        """The present moment, UTC."""
+        return datetime.now(UTC)
+
+
+class Threads:
+    """Workers on threads."""
+
+    def each(self, call: Callable[[R], S], over: Sequence[R]) -> list[S]:
+        """Results in order; the first exception after all have ended."""
+        if len(over) < 2:
+            return [call(item) for item in over]
+        with ThreadPoolExecutor(min(THREADS, len(over))) as pool:
+            futures = [pool.submit(call, item) for item in over]
+        return [future.result() for future in futures]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment variables of the functions (docs/contracts.md §6)."""
+
+    env: str
+    state_table: str
+    reconcile_queue_url: str
+    trigger_queue_url: str
+    plane: PlaneNames
+
+    @staticmethod
+    def read(values: Mapping[str, str]) -> Settings:
+        """Raises KeyError naming the variable that is missing: a fault of the deployment."""
+        plane = PlaneNames(
+            values["MESHPLANE_TRIGGER_QUEUE_ARN"],
+            values["MESHPLANE_TARGET_DLQ_ARN"],
+            values["MESHPLANE_SCHEDULER_ROLE_ARN"],
+            values.get("MESHPLANE_ALERT_TOPIC_ARN", ""),
+        )
+        urls = (values["MESHPLANE_RECONCILE_QUEUE_URL"], values["MESHPLANE_TRIGGER_QUEUE_URL"])
+        return Settings(values["MESHPLANE_ENV"], values["MESHPLANE_STATE_TABLE"], *urls, plane)
+
+
+@cache
+def clients() -> Clients:
+    """Every client of this process, from one session: hook `clients().session.events` to see every request."""
+    return Clients(boto3.Session())
+
+
+@cache
+def settings() -> Settings:
+    """This function's settings."""
+    return Settings.read(os.environ)
+
+
+@cache
+def domain() -> Domain:
+    """`domain.json`, copied beside the code by the build; in a checkout it lies at the root."""
+    packaged = files("meshplane").joinpath("domain.json")
+    text = packaged.read_text(encoding="utf-8") if packaged.is_file() else _checkout_domain()
+    return Domain.model_validate_json(text)
+
+
+def _checkout_domain() -> str:
+    return (Path(__file__).resolve().parents[2] / "domain.json").read_text(encoding="utf-8")
+
+
+@cache
+def naming(arn: str) -> Naming:
+    """The names in the account and environment of the function with this ARN."""
+    return domain().naming(settings().env, arn.split(":")[4])
+
+
+@cache
+def releases(arn: str) -> SsmReleases:
+    """What the platform publishes, kept for the life of the process."""
+    return SsmReleases(clients(), naming(arn))
+
+
+def reconcile(context: Any) -> Ports:
+    """For `reconcile_project`."""
+    arn = context.invoked_function_arn
+    queue = SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, naming(arn))
+    return Ports(_states(), _manifests(arn), queue, ProjectRuns(run_ports(context)), _surroundings(arn), _tools(context))
+
+
+def plan(context: Any) -> PlanPorts:
+    """For `plan_project`."""
+    return PlanPorts(_states(), _surroundings(context.invoked_function_arn), _tools(context))
+
+
+def sweep(context: Any) -> Swept:
+    """One sweep of projects and of their runs."""
+    names = naming(context.invoked_function_arn)
+    queue = SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, names)
+    runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
+    return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
+
+
+def run_ports(context: Any) -> RunPorts:
+    """For `start_run`, `record_run` and whatever else looks at runs."""
+    runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
+    return RunPorts(runs, AwsExecutions(clients()), SqsTriggers(clients(), settings().trigger_queue_url), SystemClock())
+
+
+def _states() -> DynamoStates:
+    return DynamoStates(clients()("dynamodb"), settings().state_table)
+
+
+def _manifests(arn: str) -> S3Manifests:
+    return S3Manifests(clients(), naming(arn))
+
+
+def _surroundings(arn: str) -> Surroundings:
+    return Surroundings(Here(domain(), naming(arn), settings().plane), _manifests(arn), releases(arn), _states())
+
+
+def _tools(context: Any) -> Tools:
+    names = naming(context.invoked_function_arn)
+
+    def opened(provenance: Provenance) -> Mapping[str, Adapter[Any]]:
+        return adapters(clients(), Listings(clients(), names), names, provenance, SystemClock())
+
+    def left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    def pause(time: timedelta) -> None:
+        sleep(time.total_seconds())
+
+    return Tools(opened, all_kinds(), Threads(), SystemClock(), left, pause)

@@ -1,0 +1,61 @@
+"""`meshplane files`."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from dp_foundation.run.ledger import Entry, entry, valid
+from meshplane.aws.faults import translated
+from meshplane_cli.output import emit, rows, show
+from meshplane_cli.records import keys_under, read_all
+from meshplane_cli.surroundings import EnvOption, JsonOption, Target, split_name, target
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="PROJECT.JOB, like sales.load_orders.")],
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what it consumed: its next run reads every file again.")] = False,
+    run: Annotated[list[str] | None, typer.Option(help="With --reset: forget only what these runs consumed.")] = None,
+    env: EnvOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Which versions of which raw files a job has consumed, and in which run. --reset adds an entry; nothing is deleted."""
+    found = target(env)
+    project, job = split_name(name, "job")
+    if reset:
+        _reset(found, project, job, tuple(run or ()))
+    entries = valid(entry(raw) for raw in read_all(found, found.naming.bucket("refined"), _keys(found, project, job)))
+    lines = sorted(
+        (each.recorded, table, file.key, file.version, each.run_id, each.state)
+        for each in entries
+        for table, files in each.files.items()
+        for file in files
+    )
+    if as_json:
+        emit([dict(zip(("recorded", "table", "key", "version", "run_id", "state"), line, strict=True)) for line in lines])
+        return
+    if reset:
+        show(
+            f"{name} forgot {'the files of ' + ', '.join(run) if run else 'every file'}; its next run reads them again: meshplane run {name}"
+        )
+    rows(("recorded", "table", "file", "version", "run", "state"), lines, empty=f"{name} has consumed no file")
+
+
+def _keys(found: Target, project: str, job: str) -> list[str]:
+    return keys_under(found, found.naming.bucket("refined"), _prefix(found, project, job))
+
+
+def _prefix(found: Target, project: str, job: str) -> str:
+    return f"{found.naming.of('runs_prefix', project=project)}_ledger/{job}/"
+
+
+def _reset(found: Target, project: str, job: str, runs: tuple[str, ...]) -> None:
+    now = datetime.now(UTC)
+    said = Entry("reset", "", job, now.isoformat(timespec="milliseconds").replace("+00:00", "Z"), runs=runs)
+    bucket, key = found.naming.bucket("refined"), f"{_prefix(found, project, job)}reset-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"
+    with translated("s3:PutObject", f"{bucket}/{key}"):
+        found.clients("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(said.as_json()).encode(), ContentType="application/json")

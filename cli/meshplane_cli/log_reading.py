@@ -1,0 +1,67 @@
+"""Making sense of a job run's log: the exception with the user's own line first. Pure; called by `logs`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.+)$')
+_FOREIGN = ("site-packages", "/pyspark/", "/py4j/", "dp_foundation", "/lib/python", "run_script.py", "<frozen", "importlib")
+_CAUSED = re.compile(r"^(?:Caused by: )?(?P<kind>[\w.$]+(?:Error|Exception)): ?(?P<text>.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a job run failed. `place` is the user's own line (`daily_revenue.py:31 in main`) and `code` that line, if Python said so."""
+
+    message: str
+    place: str = ""
+    code: str = ""
+
+
+def fault(lines: Sequence[str], reported: str = "") -> Fault | None:
+    """The last traceback of the log, read from its end; else what Glue reported; None when there is neither."""
+    start = next((index for index in reversed(range(len(lines))) if lines[index].startswith("Traceback (most recent call last)")), None)
+    if start is None:
+        message = reported or next((line for line in reversed(lines) if _CAUSED.match(line)), "")
+        return Fault(message) if message else None
+    place, code, message = "", "", ""
+    for index in range(start + 1, len(lines)):
+        frame = _FRAME.match(lines[index])
+        if frame:
+            if not any(part in frame["file"] for part in _FOREIGN):
+                place = f"{frame['file'].rsplit('/', 1)[-1]}:{frame['line']} in {frame['where']}"
+                code = lines[index + 1].strip() if index + 1 < len(lines) and not _FRAME.match(lines[index + 1]) else ""
+        elif _CAUSED.match(lines[index]) or (lines[index] and not lines[index].startswith(" ")):
+            message = lines[index]
+            break
+    return Fault(message or reported, place, code)
+
+
+def readable(lines: Iterable[str]) -> Iterable[str]:
+    """JSON lines of the library as `time level logger message`; every other line as it is."""
+    for line in lines:
+        try:
+            told = json.loads(line) if line.startswith("{") else None
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or "message" not in told:
+            yield line
+            continue
+        head = f"{str(told.get('time', ''))[11:19]} {told.get('level', '')!s:<7} {told.get('logger', '')}  {told['message']}"
+        yield head.strip()
+        if told.get("exception"):
+            yield from str(told["exception"]).splitlines()
+
+
+def next_command(project: str, name: str, found: Fault | None, status: str) -> str:
+    """What to try next."""
+    if status in ("RUNNING", "WAITING"):
+        return f"meshplane logs {project}.{name} -f"
+    if found and "AccessDenied" in found.message:
+        return f"meshplane status {project}"
+    if found and found.place:
+        return f"mend {found.place.partition(' ')[0]}, then: meshplane publish {project} && meshplane run {project}.{name} --wait"
+    return f"meshplane run {project}.{name} --wait" if status != "SUCCEEDED" else f"meshplane runs {project}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,10 @@ from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from meshplane.aws.clients import Clients
+from meshplane.aws.kinds.opening import Opening
+from meshplane.aws.listings import Listings
 from meshplane.model.naming import Naming
+from meshplane.model.resource import Provenance
 from meshplane_cli.local import repairs
 
 NAMING = Naming("f01", "de", "390403879405", "eu-central-1", "dev")
@@ -40,6 +44,19 @@ class Served(Clients):
                 config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
                 self._made[service, retries] = make(service, endpoint_url=endpoint(), config=config)
             return self._made[service, retries]
+
+
+class NoClock:
+    """Tables are written without a time."""
+
+    def now(self) -> datetime:
+        """Never asked."""
+        raise AssertionError("no adapter of tables reads the clock")
+
+
+def opening(clients: Any) -> Opening:
+    """A fresh look."""
+    return Opening(clients, Listings(clients, NAMING), NAMING, Provenance(), NoClock())
 
 
 @contextmanager

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
-from tests.aws.table_estate import NAMING, make_baseline
+from tests.aws.table_estate import NAMING, make_baseline, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.iceberg import catalog
 from meshplane.aws.kinds.hive_table import HiveTableAdapter
-from meshplane.aws.listings import Listings
 from meshplane.errors import Conflict, Rejected
 from meshplane.kinds.hive_table import KIND, HiveColumn, HiveTableSpec
 from meshplane.kinds.iceberg_table import ownership_properties
-from meshplane.model.resource import Effect, Id, Provenance, Want
+from meshplane.model.resource import Effect, Id, Want
 
 DATABASE = NAMING.database("raw")
 SPEC = HiveTableSpec(
@@ -36,7 +35,7 @@ WANT = Want(ID, SPEC)
 
 
 def adapter(clients: Clients) -> HiveTableAdapter:
-    return HiveTableAdapter(clients, Listings(clients, NAMING), NAMING, Provenance())
+    return HiveTableAdapter(opening(clients))
 
 
 def entry(clients: Clients) -> Mapping[str, Any]:
@@ -109,17 +108,21 @@ class TestHiveTable(AdapterBehaviour):
             alter()
             seen = subject.look()
             assert seen is not None
+            assert seen.spec is not None
             assert {one.field.split(".")[0] for one in KIND.compare(SPEC, seen.spec)} == {name}
             subject.heal(seen)
             again = subject.look()
             assert again is not None
+            assert again.spec is not None
             assert KIND.compare(SPEC, again.spec) == (), name
 
     def test_gone_by_another_hand_is_seen_as_gone_and_made_again(self, subject: Subject) -> None:
         subject.made()
         subject.vanish()
         assert subject.look() is None
-        assert KIND.compare(SPEC, subject.made().spec) == ()
+        again = subject.made().spec
+        assert again is not None
+        assert KIND.compare(SPEC, again) == ()
 
 
 def test_what_somebody_else_added_is_reported_and_stays(estate: Clients) -> None:

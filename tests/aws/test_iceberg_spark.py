@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from tests.aws.behaviour import OWNER
-from tests.aws.table_estate import NAMING, empty_estate, endpoint, loaded
+from tests.aws.table_estate import NAMING, empty_estate, endpoint, loaded, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
-from meshplane.aws.listings import Listings
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term
-from meshplane.model.resource import Id, Provenance, Want
+from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, Primitive, StructType
 
 pytestmark = pytest.mark.spark
@@ -101,7 +100,7 @@ def estate() -> Iterator[Clients]:
 
 
 def bring(clients: Clients, to: IcebergTableSpec) -> None:
-    adapter = IcebergTableAdapter(clients, Listings(clients, NAMING), NAMING, Provenance())
+    adapter = IcebergTableAdapter(opening(clients))
     this = Id("iceberg_table", f"{DATABASE}.sales_orders", "orders")
     seen = adapter.observe([this], OWNER, {})
     if not seen:
@@ -148,7 +147,7 @@ def test_spark_reads_under_new_names_what_it_wrote_before_and_writes_on(spark: A
     ]
     arrow = loaded(estate, DATABASE, "sales_orders").scan(selected_fields=("order_id", "currency")).to_arrow()
     assert sorted(zip(*arrow.to_pydict().values(), strict=True)) == [(1, "EUR"), (2, "CHF"), (3, "USD")], "pyiceberg reads the same"
-    adapter = IcebergTableAdapter(estate, Listings(estate, NAMING), NAMING, Provenance())
+    adapter = IcebergTableAdapter(opening(estate))
     (seen,) = adapter.observe([], OWNER, {})
     assert seen.spec is not None
     assert KIND.compare(EVOLVED, seen.spec) == (), "Spark's commits are no drift"
@@ -162,7 +161,7 @@ def test_a_table_made_by_spark_is_read_as_it_is(spark: Any, estate: Clients) -> 
         'meshplane.project'='sales')"""
     )
     spark.sql(f"ALTER TABLE {TABLE} WRITE ORDERED BY at DESC, id")
-    (seen,) = IcebergTableAdapter(estate, Listings(estate, NAMING), NAMING, Provenance()).observe([], OWNER, {})
+    (seen,) = IcebergTableAdapter(opening(estate)).observe([], OWNER, {})
     assert seen.spec is not None
     assert [(c.name, c.required, c.doc) for c in seen.spec.columns] == [
         ("id", True, "number"), ("at", False, ""), ("name", False, ""), ("part", False, "")

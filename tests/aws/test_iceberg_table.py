@@ -13,17 +13,16 @@ from typing import Any
 import pytest
 from tests.aws import table_estate
 from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
-from tests.aws.table_estate import NAMING, empty_estate
+from tests.aws.table_estate import NAMING, empty_estate, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.iceberg import catalog
 from meshplane.aws.iceberg import metadata as files
 from meshplane.aws.iceberg.commit import Commits
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
-from meshplane.aws.listings import Listings
 from meshplane.errors import Conflict, Rejected
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term, ownership_properties
-from meshplane.model.resource import Id, Provenance, Want
+from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
 
 DATABASE = NAMING.database("refined")
@@ -52,7 +51,7 @@ WANT = Want(ID, SPEC)
 
 
 def adapter(clients: Clients) -> IcebergTableAdapter:
-    return IcebergTableAdapter(clients, Listings(clients, NAMING), NAMING, Provenance(), wait=lambda _: None)
+    return IcebergTableAdapter(opening(clients), wait=lambda _: None)
 
 
 @pytest.fixture
@@ -194,7 +193,8 @@ def test_an_unchanged_table_costs_no_read_and_a_change_four_requests(estate: Cli
     assert full is not None
     assert full.spec is not None
     to = replace(SPEC, properties={**SPEC.properties, "comment": "Orders"})
-    sent = subject.recorded(lambda: subject.open().update(full, to, KIND.compare(to, full.spec), OWNER))
+    differences = KIND.compare(to, full.spec)
+    sent = subject.recorded(lambda: subject.open().update(full, to, differences, OWNER))
     assert sent == ["glue:GetTable", "s3:GetObject", "s3:PutObject", "glue:UpdateTable"]
 
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
-from tests.aws.table_estate import NAMING, make_baseline
+from tests.aws.table_estate import NAMING, make_baseline, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.table_optimizer import CHUNK, TableOptimizerAdapter
-from meshplane.aws.listings import Listings
 from meshplane.errors import Denied, Rejected, ServiceFault
 from meshplane.kinds.iceberg_table import ownership_properties
 from meshplane.kinds.table_optimizer import KIND, TYPES, OptimizerSpec, configurations
 from meshplane.model.project import Optimizers
-from meshplane.model.resource import Id, Owner, Provenance, Want
+from meshplane.model.resource import Id, Owner, Want
 
 DATABASE = NAMING.database("refined")
 ENABLED, SETTINGS = configurations(Optimizers())["compaction"]
@@ -27,7 +26,7 @@ WANT = Want(ID, SPEC)
 
 
 def adapter(clients: Any) -> TableOptimizerAdapter:
-    return TableOptimizerAdapter(clients, Listings(clients, NAMING), NAMING, Provenance())
+    return TableOptimizerAdapter(opening(clients))
 
 
 def make_table(clients: Clients, name: str, owner: Owner) -> None:

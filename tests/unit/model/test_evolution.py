@@ -191,7 +191,7 @@ def test_what_can_never_be_is_said_without_a_table(columns: tuple[Field, ...], d
     assert bool(says) == bool(impossible(columns, dropped))
 
 
-TYPES = st.recursive(
+TYPES: st.SearchStrategy[Type] = st.recursive(
     st.sampled_from([*map(Primitive, PRIMITIVES), Decimal(10, 2), Decimal(14, 2)]),
     lambda inner: st.one_of(
         st.builds(ListType, inner),

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from meshplane.aws.clients import Clients
 from meshplane.aws.faults import translated
 from meshplane.aws.iceberg import catalog
-from meshplane.aws.listings import Listings
+from meshplane.aws.kinds.opening import Opening, prove
 from meshplane.errors import Conflict, NotFound, Rejected
 from meshplane.kinds.hive_table import NAME, HiveColumn, HiveTableSpec
 from meshplane.kinds.iceberg_table import TOMBSTONE, owner_of, ownership_properties
-from meshplane.model.naming import Naming
-from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Want
+from meshplane.model.resource import Difference, Done, Id, Owner, Seen, Want
 
 
 class HiveTableAdapter:
     """`Seen.mark` is Glue's version id."""
 
-    def __init__(self, clients: Clients, listings: Listings, naming: Naming, provenance: Provenance) -> None:
-        self._clients, self._listings, self._naming = clients, listings, naming
+    def __init__(self, opening: Opening) -> None:
+        self._clients, self._listings, self._naming = opening.clients, opening.listings, opening.naming
 
     def observe(self, ids: Collection[Id], owner: Owner, known: Mapping[Id, str]) -> Sequence[Seen[HiveTableSpec]]:
         """Nothing to save by marks: the listing shows every table whole."""
@@ -42,24 +40,21 @@ class HiveTableAdapter:
 
     def update(self, seen: Seen[HiveTableSpec], to: HiveTableSpec, diff: tuple[Difference, ...], owner: Owner) -> Done:
         """On the version that was seen: somebody else's later change is Conflict, and is looked at before it is changed."""
-        entry = seen.detail
-        if not isinstance(entry, Mapping) or seen.owner != owner:
-            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
+        prove(seen.owner, owner, seen.id)
+        entry = _entry(seen)
         body = _tombstone(entry) if to.tombstone else _input(catalog.as_input(entry), to, owner)
         return self._update(entry, body)
 
     def claim(self, seen: Seen[HiveTableSpec], owner: Owner) -> Done:
         """Our ownership among the parameters, nothing else."""
-        entry = seen.detail
-        if not isinstance(entry, Mapping) or seen.owner not in (None, owner):
-            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
+        prove(seen.owner or owner, owner, seen.id)
+        entry = _entry(seen)
         body = catalog.as_input(entry)
         return self._update(entry, {**body, "Parameters": {**catalog.parameters(entry), **ownership_properties(owner)}})
 
     def delete(self, seen: Seen[HiveTableSpec], owner: Owner) -> Done:
         """Never: an undeclared table rests."""
-        if seen.owner != owner:
-            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
+        prove(seen.owner, owner, seen.id)
         raise Rejected(f"{seen.id} is not deleted: an undeclared table keeps its files and rests")
 
     def _update(self, entry: catalog.Entry, body: Mapping[str, Any]) -> Done:
@@ -72,6 +67,18 @@ class HiveTableAdapter:
         except NotFound as error:
             raise Conflict(f"{catalog.name_of(entry)} went while it was changed") from error
         return Done()
+
+
+def adapter(opening: Opening) -> HiveTableAdapter:
+    """Opened for one reconcile."""
+    return HiveTableAdapter(opening)
+
+
+def _entry(seen: Seen[HiveTableSpec]) -> catalog.Entry:
+    """What `observe` saw: its version id makes the write conditional."""
+    if not isinstance(seen.detail, Mapping):
+        raise ValueError(f"{seen.id} was not seen by this adapter")
+    return seen.detail
 
 
 def _seen(this: Id, entry: catalog.Entry) -> Seen[HiveTableSpec]:

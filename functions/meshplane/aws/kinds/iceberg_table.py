@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meshplane.aws.clients import Clients
 from meshplane.aws.faults import translated
 from meshplane.aws.iceberg import build, catalog
 from meshplane.aws.iceberg import metadata as files
 from meshplane.aws.iceberg.commit import Commits, pause, version
-from meshplane.aws.listings import Listings, pages
+from meshplane.aws.kinds.opening import Opening, prove
+from meshplane.aws.listings import pages
 from meshplane.errors import Conflict, NotFound, Rejected
 from meshplane.kinds.iceberg_table import KIND, NAME, TOMBSTONE, IcebergTableSpec, owner_of, ownership_properties
-from meshplane.model.naming import Naming
-from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Want
+from meshplane.model.resource import Difference, Done, Id, Owner, Seen, Want
 
 if TYPE_CHECKING:
     from pyiceberg.table.update import TableUpdate
@@ -26,11 +25,9 @@ if TYPE_CHECKING:
 class IcebergTableAdapter:
     """`wait` is the pause between two attempts of a commit; tests pass one that does not sleep."""
 
-    def __init__(
-        self, clients: Clients, listings: Listings, naming: Naming, provenance: Provenance, wait: Callable[[int], None] = pause
-    ) -> None:
-        self._clients, self._listings, self._naming = clients, listings, naming
-        self._commits = Commits(clients, wait)
+    def __init__(self, opening: Opening, wait: Callable[[int], None] = pause) -> None:
+        self._clients, self._listings, self._naming = opening.clients, opening.listings, opening.naming
+        self._commits = Commits(opening.clients, wait)
 
     def observe(self, ids: Collection[Id], owner: Owner, known: Mapping[Id, str]) -> Sequence[Seen[IcebergTableSpec]]:
         """A table whose mark (metadata location) is known costs no read: its metadata file is immutable."""
@@ -65,16 +62,14 @@ class IcebergTableAdapter:
 
         def plan(raw: Mapping[str, Any]) -> tuple[TableUpdate, ...]:
             found = owner_of(raw.get("properties") or {})
-            if found not in (None, owner):
-                raise Conflict(f"{seen.id} belongs to {found.project if found else ''}", found.project if found else "")
+            prove(found or owner, owner, seen.id)
             return () if found == owner else (SetPropertiesUpdate(updates=dict(ownership_properties(owner))),)
 
         return Done(self._commits.commit(*catalog.split(seen.id), plan))
 
     def delete(self, seen: Seen[IcebergTableSpec], owner: Owner) -> Done:
         """Never: an undeclared table rests (KIND.resting). Purging is a step of its own, tied to the table's uuid (DESIGN §6)."""
-        if seen.owner != owner:
-            raise Conflict(f"{seen.id} is not ours", seen.owner.project if seen.owner else "")
+        prove(seen.owner, owner, seen.id)
         raise Rejected(f"{seen.id} is not deleted: an undeclared table keeps its data and rests")
 
     def _seen(self, this: Id, entry: catalog.Entry, known: Mapping[Id, str]) -> Seen[IcebergTableSpec] | None:
@@ -97,9 +92,7 @@ class IcebergTableAdapter:
     def _commit(self, this: Id, to: IcebergTableSpec, owner: Owner, planned: set[str] | None) -> str:
         def plan(raw: Mapping[str, Any]) -> tuple[TableUpdate, ...]:
             now = files.spec(raw)
-            found = owner_of(now.properties)
-            if found != owner:
-                raise Conflict(f"{this} is not ours", found.project if found else "")
+            prove(owner_of(now.properties), owner, this)
             differences = KIND.compare(to, now)
             refused = [one.refused for one in differences if one.refused]
             if refused:
@@ -142,3 +135,8 @@ class IcebergTableAdapter:
         except NotFound:
             return False
         return True
+
+
+def adapter(opening: Opening) -> IcebergTableAdapter:
+    """Opened for one reconcile."""
+    return IcebergTableAdapter(opening)

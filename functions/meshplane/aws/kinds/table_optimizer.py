@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from meshplane.aws.clients import Clients
 from meshplane.aws.faults import kind_of, translated
 from meshplane.aws.iceberg import catalog
-from meshplane.aws.listings import Listings
-from meshplane.errors import Conflict, NotFound, Rejected, ServiceFault
+from meshplane.aws.kinds.opening import Opening, prove
+from meshplane.errors import NotFound, Rejected, ServiceFault
 from meshplane.kinds.iceberg_table import owner_of
 from meshplane.kinds.table_optimizer import NAME, TYPES, OptimizerSpec
-from meshplane.model.naming import Naming
-from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Want
+from meshplane.model.resource import Difference, Done, Id, Owner, Seen, Want
 
 CHUNK = 100  # BatchGetTableOptimizer states no limit (aws-facts B14)
 # Type → the key of its configuration. Glue's names (botocore, TableOptimizerConfiguration).
@@ -37,8 +35,8 @@ DEFAULTS: Mapping[str, Mapping[str, str | int | bool]] = {
 class TableOptimizerAdapter:
     """An optimizer is its table's owner's."""
 
-    def __init__(self, clients: Clients, listings: Listings, naming: Naming, provenance: Provenance) -> None:
-        self._clients, self._listings, self._naming = clients, listings, naming
+    def __init__(self, opening: Opening) -> None:
+        self._clients, self._listings, self._naming = opening.clients, opening.listings, opening.naming
 
     def observe(self, ids: Collection[Id], owner: Owner, known: Mapping[Id, str]) -> Sequence[Seen[OptimizerSpec]]:
         """Those of every Iceberg table of the project. No marks: one call reads a hundred."""
@@ -61,7 +59,7 @@ class TableOptimizerAdapter:
 
     def update(self, seen: Seen[OptimizerSpec], to: OptimizerSpec, diff: tuple[Difference, ...], owner: Owner) -> Done:
         """Always the full configuration: whether Glue merges or replaces is not documented."""
-        self._prove(seen, owner)
+        prove(seen.owner, owner, seen.id)
         return self._write("update_table_optimizer", seen.id, to) if diff else Done()
 
     def claim(self, seen: Seen[OptimizerSpec], owner: Owner) -> Done:
@@ -70,12 +68,8 @@ class TableOptimizerAdapter:
 
     def delete(self, seen: Seen[OptimizerSpec], owner: Owner) -> Done:
         """Never: orphan deletion would forget the past, and a deleted one still hides the catalog's default. It rests."""
-        self._prove(seen, owner)
+        prove(seen.owner, owner, seen.id)
         raise Rejected(f"{seen.id} is not deleted: an undeclared optimizer rests, switched off")
-
-    def _prove(self, seen: Seen[OptimizerSpec], owner: Owner) -> None:
-        if seen.owner != owner:
-            raise Conflict(f"{seen.id}: its table is not ours", seen.owner.project if seen.owner else "")
 
     def _write(self, operation: str, this: Id, spec: OptimizerSpec) -> Done:
         database, table = catalog.split(this)
@@ -114,6 +108,11 @@ class TableOptimizerAdapter:
             for one in answer.get("TableOptimizers", ()):
                 found = one["tableOptimizer"]
                 yield Id(NAME, f"{one['databaseName']}.{one['tableName']}/{found['type']}"), found
+
+
+def adapter(opening: Opening) -> TableOptimizerAdapter:
+    """Opened for one reconcile."""
+    return TableOptimizerAdapter(opening)
 
 
 def _table(of: Id) -> str:

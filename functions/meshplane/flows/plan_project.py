@@ -63,7 +63,8 @@ def _planned(ports: PlanPorts, project: str, request: Mapping[str, Any]) -> dict
 def _change(ports: PlanPorts, record: Record, request: Mapping[str, Any]) -> Task:
     here = ports.surroundings.here
     name = record.project
-    project = load(str(request.get("manifest", "")), file=f"projects/{name}/project.yaml", env=here.naming.env, project=name)
+    text, file = str(request.get("manifest", "")), f"projects/{name}/project.yaml"
+    project = load(text, file=file, env=here.naming.env, project=name, domain=here.domain)
     index = str(request.get("release") or "")
     release = release_of(json.loads(index)) if index else record.release
     context = ports.surroundings.with_release(project, release).context

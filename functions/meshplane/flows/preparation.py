@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from meshplane.errors import NotFound, NotReady
 from meshplane.model.bundle import bundle
 from meshplane.model.context import Context, PlaneNames
 from meshplane.model.domain import Domain
+from meshplane.model.manifest import needed_files, packages
 from meshplane.model.naming import Naming
 from meshplane.model.project import Project
 from meshplane.model.release import Release
@@ -22,6 +23,8 @@ from meshplane.plan.digest import digest
 from meshplane.plan.record import Record, release_of
 from meshplane.plan.shares import references
 from meshplane.ports import Manifest, Manifests, Releases, States
+
+__all__ = ["Here", "Prepared", "Surroundings", "needed_files"]  # publish takes the same files
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,6 @@ class Surroundings:
             raise NotReady(f"{key} is not in the artifacts bucket: run `meshplane publish`") from gone
 
 
-def needed_files(project: Project) -> Iterable[str]:
-    """Paths, relative to the project's folder, of every file that the manifest names; a folder of modules ends in a slash."""
-    for job in project.jobs.values():
-        yield from (path for path in (job.script, job.sql, *job.modules, *job.jars) if path)
-    yield from (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl)
-
-
 class _Loose:
     """Files of a manifest that was put by hand."""
 
@@ -119,7 +115,7 @@ class _Loose:
 
     def release(self) -> Release:
         """The release that these files make, the last one's where a file does not lie beside the manifest."""
-        needed = list(dict.fromkeys(needed_files(self.project)))
+        needed = needed_files(self.project)
         beside = self.manifests.beside(self.project.name) if needed else {}
         self.beside = digest(beside, 16) if needed else ""
         last = self.record.release
@@ -128,7 +124,7 @@ class _Loose:
             inside = sorted(name for name in beside if name.startswith(path)) if path.endswith("/") else []
             if inside:
                 tags = "\n".join(f"{name} {beside[name]}" for name in inside)
-                bundles[path] = self._take(path, tags, self._zip(path, inside), path.rstrip("/").rpartition("/")[2] + ".zip")
+                bundles[path] = self._take(path, tags, self._zip(inside), path.rstrip("/").rpartition("/")[2] + ".zip")
             elif path in beside:
                 files[path] = self._take(path, beside[path], self._content(path), path.rpartition("/")[2])
             elif path in last.files:
@@ -137,10 +133,10 @@ class _Loose:
                 bundles[path] = last.bundles[path]
             else:
                 self.missing.append(path)
-        packages = {package for job in self.project.jobs.values() for package in job.packages}
-        wheels = {package: names for package, names in last.wheels.items() if package in packages}
+        asked = packages(self.project)
+        wheels = {package: last.wheels[package] for package in asked if package in last.wheels}
         files |= {f"wheels/{name}": last.files[f"wheels/{name}"] for names in wheels.values() for name in names}
-        self.missing += sorted(packages - set(wheels))
+        self.missing += [package for package in asked if package not in wheels]
         return Release("", files, bundles, wheels)
 
     def _take(self, path: str, tag: str, read: Callable[[], bytes], name: str) -> str:
@@ -158,6 +154,6 @@ class _Loose:
     def _content(self, path: str) -> Callable[[], bytes]:
         return lambda: self.manifests.read_beside(self.project.name, path)
 
-    def _zip(self, folder: str, inside: list[str]) -> Callable[[], bytes]:
-        # As publish does it: `lib/parse.py` stands in `lib.zip` as `lib/parse.py`... see the command line's publish
+    def _zip(self, inside: list[str]) -> Callable[[], bytes]:
+        # as publish does it: `lib/parse.py` stands in `lib.zip` under that very path, so that `import lib.parse` finds it
         return lambda: bundle({name: self.manifests.read_beside(self.project.name, name) for name in inside})

@@ -102,10 +102,10 @@ def _look(ports: Ports, begun: Begun, writer: Writer) -> Ended:
 
 def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) -> Ended:
     """The ladder for a manifest that is there."""
-    name, env = begun.record.project, ports.surroundings.here.naming.env
+    name, here = begun.record.project, ports.surroundings.here
     writer = writer.observing(manifest.version, manifest.release)
     try:
-        project = load(manifest.text, file=f"projects/{name}/project.yaml", env=env, project=name)
+        project = load(manifest.text, file=f"projects/{name}/project.yaml", env=here.naming.env, project=name, domain=here.domain)
     except PlaneError as error:
         return writer.refused(unjudged(error, writer.before), error)
     writer = writer.knowing(

@@ -39,9 +39,8 @@ def command(
         emit([dict(zip(("recorded", "table", "key", "version", "run_id", "state"), line, strict=True)) for line in lines])
         return
     if reset:
-        show(
-            f"{name} forgot {'the files of ' + ', '.join(run) if run else 'every file'}; its next run reads them again: meshplane run {name}"
-        )
+        what = f"the files of {', '.join(run)}" if run else "every file"
+        show(f"{name} forgot {what}; its next run reads them again: meshplane run {name}")
     rows(("recorded", "table", "file", "version", "run", "state"), lines, empty=f"{name} has consumed no file")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from meshplane.aws.faults import translated
-from meshplane.errors import NotFound
-from meshplane.plan.record import release_json
+from meshplane.errors import ManifestInvalid, NotFound, Problem
+from meshplane.model.project import Project
 from meshplane_cli.manifests import project_of, text_of
 from meshplane_cli.output import OK, PROBLEMS, UNREACHABLE, WAITS, CliError, emit, say, show
 from meshplane_cli.releases import build
@@ -29,21 +31,49 @@ def command(
     found = target(env)
     valid = project_of(found.checkout, project, found.env)
     built = build(found.checkout.folder(project), valid, found.naming, say)
-    answer = _ask(
-        found,
-        {
-            "project": project,
-            "manifest": text_of(found.checkout, project),
-            "file": found.checkout.file(project),
-            "release": release_json(built.release),
-            "explain": explain,
-        },
-    )
+    request = {"project": project, "manifest": text_of(found.checkout, project), "release": built.index.decode()}
+    answer = _ask(found, request)
+    _refuse(answer)
     if as_json:
-        emit(answer)
+        emit({key: value for key, value in answer.items() if key not in ("text", "markdown")})
     else:
-        show(str(answer.get("explained" if explain else "text", answer.get("text", ""))).rstrip())
-    raise typer.Exit({"ok": OK, "held": WAITS, "waits": WAITS}.get(str(answer.get("verdict", "ok")), PROBLEMS))
+        show(str(answer["text"]).rstrip())
+        if explain:
+            _explain(answer, valid)
+    raise typer.Exit(WAITS if answer["held"] or any(action["verb"] == "wait" for action in answer["actions"]) else OK)
+
+
+def _refuse(answer: dict[str, Any]) -> None:
+    """What the plane would not plan, as the same errors that are raised here."""
+    if answer.get("problems"):
+        raise ManifestInvalid(Problem(**problem) for problem in answer["problems"])
+    if answer.get("error"):
+        told = answer["error"]
+        raise CliError(f"{told['reason']}: {told['message']}", code=WAITS if told["retryable"] else PROBLEMS)
+
+
+def _explain(answer: dict[str, Any], project: Project) -> None:
+    """Every action with its physical name and fields, then the manifest in its long form: every default that holds."""
+    for action in answer["actions"]:
+        show(f"{action['verb']:<9} {action['kind']} {action['name']}" + (f": {action['reason']}" if action["reason"] else ""))
+        for one in action["differences"]:
+            show(f"            {one['field']}: {one['was'] or '-'} → {one['wanted'] or '-'} ({one['effect']}) {one['note']}".rstrip())
+    show("")
+    show(f"{project.name} in its long form, with every default:", style="bold")
+    for line in _long(asdict(project)):
+        show(line)
+
+
+def _long(value: Any, depth: int = 0) -> Iterator[str]:
+    """Nested data as indented lines; what is empty is left out."""
+    pairs = value.items() if isinstance(value, dict) else (("-", one) for one in value)
+    for key, one in pairs:
+        if isinstance(one, (dict, list, tuple)):
+            if one:
+                yield f"{'  ' * depth}{key}:"
+                yield from _long(one, depth + 1)
+        elif one != "":
+            yield f"{'  ' * depth}{key}: {one}"
 
 
 def _ask(found: Target, payload: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
 from meshplane import wiring
 from meshplane.flows.start_run import read_and_start
+
+logger = Logger(service="meshplane")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -15,7 +18,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     records = [(one["messageId"], one["body"], _sent(one)) for one in event["Records"]]
     refused = read_and_start(wiring.run_ports(context), records)
     for refusal in refused:
-        print(json.dumps({"level": "WARNING", "message": "a trigger message goes back", **refusal.fields()}))
+        logger.warning("a trigger message goes back", extra=refusal.fields())
     return {"batchItemFailures": [{"itemIdentifier": refusal.id} for refusal in refused]}
 
 

@@ -47,6 +47,16 @@ class Subject:
         """The wanted resource as a fresh adapter sees it."""
         return next((seen for seen in self.open().observe([self.want.id], OWNER, {}) if seen.id == self.want.id), None)
 
+    def seen(self) -> Seen[Any]:
+        """The same, which must be there."""
+        seen = self.look()
+        assert seen is not None
+        return seen
+
+    def differing(self) -> list[str]:
+        """The fields in which what is there differs from what is wanted."""
+        return [each.field for each in self.kind.compare(self.want.spec, self.seen().spec)]
+
     def made(self) -> Seen[Any]:
         """The resource, created and looked at."""
         assert isinstance(self.open().create(self.want, OWNER), Done)
@@ -110,14 +120,12 @@ class AdapterBehaviour:
         subject.made()
         for name, alter in subject.drifts.items():
             alter()
-            seen = subject.look()
-            assert seen is not None and seen.spec is not None, name
+            seen = subject.seen()
             differences = subject.kind.compare(subject.want.spec, seen.spec)
             assert [each for each in differences if each.field.split(".")[0] == name], f"a change of {name} was not seen"
             assert all(each.was != each.wanted for each in differences), f"{name}: the plan would show no difference"
             subject.heal(seen)
-            again = subject.look()
-            assert again is not None and again.spec == subject.want.spec, f"{name} was not healed"
+            assert subject.seen().spec == subject.want.spec, f"{name} was not healed"
 
     def test_an_undeclared_one_is_found_by_its_owner(self, subject: Subject) -> None:
         subject.made()

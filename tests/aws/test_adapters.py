@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
+from tests.aws.clock import StandingClock
+from tests.unit.kinds.sample import ARN, BASELINE, CONTEXT, NAMING, PLANE, SALES
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.opening import Opening
 from meshplane.aws.listings import Listings
 from meshplane.kinds import event_rule, glue_job, log_group, role, schedule, schedule_group, state_machine
 from meshplane.model.resource import Provenance, Want, ownership_tags
-from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
-from tests.aws.clock import StandingClock
-from tests.unit.kinds.sample import ARN, BASELINE, CONTEXT, NAMING, PLANE, SALES
 
 FOREIGN = dict(ownership_tags(OTHER))
 
@@ -26,8 +27,6 @@ def as_list(tags: dict[str, str], key: str = "Key", value: str = "Value") -> lis
 
 def opened(clients: Clients, module: str) -> Callable[[], Any]:
     """The adapter of a kind, over fresh listings each time."""
-    from importlib import import_module
-
     adapter = import_module(f"meshplane.aws.kinds.{module}").adapter
 
     def open_one() -> Any:
@@ -49,7 +48,10 @@ class TestRole(AdapterBehaviour):
         name = want.id.name
         narrow = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
         other = json.dumps(
-            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+            {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+            }
         )
         boundary = iam.create_policy(PolicyName="f01-project-boundary-dev", PolicyDocument=narrow)["Policy"]["Arn"]
         assert boundary == BASELINE.boundary_arn
@@ -81,16 +83,13 @@ class TestRole(AdapterBehaviour):
         subject.clients("iam").create_role(
             RoleName=subject.want.id.name, AssumeRolePolicyDocument=trust, Tags=as_list(dict(ownership_tags(OWNER)))
         )
-        seen = subject.look()
-        assert seen is not None and seen.owner is None
+        assert subject.seen().owner is None
 
     def test_a_widened_inline_policy_is_drift(self, subject: Subject) -> None:
         subject.made()
         wide = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
         subject.clients("iam").put_role_policy(RoleName=subject.want.id.name, PolicyName="meshplane", PolicyDocument=wide)
-        seen = subject.look()
-        assert seen is not None
-        assert [each.field for each in role.KIND.compare(subject.want.spec, seen.spec)] == ["policies.meshplane"]
+        assert subject.differing() == ["policies.meshplane"]
 
     def test_a_role_without_its_policy_yet_is_a_legal_sight(self, subject: Subject) -> None:
         subject.clients("iam").create_role(
@@ -100,11 +99,10 @@ class TestRole(AdapterBehaviour):
             PermissionsBoundary=subject.want.spec.boundary,
             Tags=as_list(dict(ownership_tags(OWNER))),
         )
-        seen = subject.look()
-        assert seen is not None and seen.owner == OWNER
+        seen = subject.seen()
+        assert seen.owner == OWNER
         subject.heal(seen)
-        again = subject.look()
-        assert again is not None and again.spec == subject.want.spec
+        assert subject.seen().spec == subject.want.spec
 
 
 class TestGlueJob(AdapterBehaviour):
@@ -161,9 +159,7 @@ class TestGlueJob(AdapterBehaviour):
         glue, name = subject.clients("glue"), subject.want.id.name
         job = glue.get_job(JobName=name)["Job"]
         glue.update_job(JobName=name, JobUpdate={key: value for key, value in job.items() if key in UPDATABLE and key != "GlueVersion"})
-        seen = subject.look()
-        assert seen is not None
-        assert [each.field for each in glue_job.KIND.compare(subject.want.spec, seen.spec)] == ["glue_version"]
+        assert subject.differing() == ["glue_version"]
 
     def test_all_jobs_of_a_project_are_one_look(self, clients: Clients) -> None:
         wants = list(glue_job.KIND.desired(SALES, CONTEXT))
@@ -172,10 +168,7 @@ class TestGlueJob(AdapterBehaviour):
             adapter().create(want, OWNER)
         subject = Subject(glue_job.KIND, wants[0], clients, adapter, {}, vanish=list, foreign=list, dump=list)
         sent = subject.recorded(lambda: adapter().observe([want.id for want in wants], OWNER, {}))
-        assert sorted(sent) == ["glue:BatchGetJobs", "resourcegroupstaggingapi:GetResources"] or sorted(set(sent)) == [
-            "glue:BatchGetJobs",
-            "resource-groups-tagging-api:GetResources",
-        ]
+        assert sorted(operation.partition(":")[2] for operation in sent) == ["BatchGetJobs", "GetResources"]
 
 
 UPDATABLE = (
@@ -248,7 +241,9 @@ class TestStateMachine(AdapterBehaviour):
             foreign=lambda: states.create_state_machine(
                 name=name, definition=want.spec.definition, roleArn=want.spec.role, tags=as_list(FOREIGN, "key", "value")
             ),
-            dump=lambda: {key: value for key, value in states.describe_state_machine(stateMachineArn=arn).items() if key != "ResponseMetadata"},
+            dump=lambda: {
+                key: value for key, value in states.describe_state_machine(stateMachineArn=arn).items() if key != "ResponseMetadata"
+            },
         )
 
 
@@ -297,12 +292,9 @@ class TestEventRule(AdapterBehaviour):
         events, name = subject.clients("events"), subject.want.id.name
         target = events.list_targets_by_rule(Rule=name)["Targets"][0]
         events.put_targets(Rule=name, Targets=[{**target, **change}])
-        seen = subject.look()
-        assert seen is not None
-        assert [each.field for each in event_rule.KIND.compare(subject.want.spec, seen.spec)] == ["targets"]
-        subject.heal(seen)
-        again = subject.look()
-        assert again is not None and again.spec == subject.want.spec
+        assert subject.differing() == ["targets"]
+        subject.heal(subject.seen())
+        assert subject.seen().spec == subject.want.spec
 
     def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue(self, subject: Subject) -> None:
         subject.made()

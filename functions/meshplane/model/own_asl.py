@@ -133,8 +133,7 @@ class _Judge:
         if not key:  # putEvents names its bus inside each entry; the role lets only listed buses through
             return
         found = arguments.get(key, "")
-        listed = found in self.targets or any(found == _queue_url(target) for target in self.targets)
-        if not listed:
+        if not found or found not in {*self.targets, *map(_queue_url, self.targets)}:
             mend = "list its ARN under asl.targets"
             yield self._wrong("asl-target", f"{where}.{key}", "is not a listed target", found=str(found), mend=mend)
 

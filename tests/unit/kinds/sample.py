@@ -29,7 +29,12 @@ from meshplane.model.types import Decimal, Field, Primitive
 ACCOUNT, REGION = "390403879405", "eu-central-1"
 DOMAIN = Domain(domain_name="retail", domain_abbr="f01", aws_region=REGION, country_code="de", accounts={"dev": ACCOUNT})
 NAMING = DOMAIN.naming("dev")
-ARN = f"arn:aws:{{}}:{REGION}:{ACCOUNT}:{{}}".format
+
+
+def ARN(service: str, resource: str) -> str:  # noqa: N802 - stands among the constants of the account
+    """An ARN of this account and Region."""
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+
 
 BASELINE = Baseline(
     kms_key_arn=ARN("kms", "key/0a1b2c3d-0000-4000-8000-00000000000a"),

@@ -1,0 +1,207 @@
+"""Steps compiled to ASL, and own ASL files judged: every definition passes statelint, and no failure is swallowed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from statelint.linter import Linter
+from syrupy.assertion import SnapshotAssertion
+from tests.unit.kinds.sample import ARN, CONTEXT, NAMING, PLANE, SALES, side_by_side, with_steps
+
+from meshplane.model import asl, own_asl
+from meshplane.model.project import JobStep, Pipeline, Sequence
+
+LOAD, REVENUE, TOP = JobStep("load_orders"), JobStep("daily_revenue", retry=2), JobStep("top", arguments={"--limit": "10", "country": "DE"})
+
+
+def compiled(pipeline: Pipeline) -> dict[str, Any]:
+    definition: dict[str, Any] = json.loads(asl.compile_steps(pipeline, SALES, CONTEXT))
+    return definition
+
+
+SHAPES = {
+    "one": with_steps(LOAD),
+    "sequence": with_steps(LOAD, REVENUE, TOP),
+    "parallel": with_steps(side_by_side(LOAD, Sequence((TOP, REVENUE))), JobStep("top")),
+    "nested": with_steps(side_by_side(side_by_side(LOAD, TOP), REVENUE), notify="domain"),
+    "notice": with_steps(LOAD, REVENUE, notify="domain"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_compiles_to_what_statelint_accepts(shape: str, snapshot: SnapshotAssertion) -> None:
+    definition = compiled(SHAPES[shape])
+    assert list(Linter.validate(json.dumps(definition))) == []
+    assert json.dumps(definition, indent=1) == snapshot
+
+
+def states_of(machine: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    inner = [state for _, state in machine["States"].items() for branch in state.get("Branches", ()) for state in states_of(branch)]
+    return [*machine["States"].items(), *inner]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_state_names_are_unique_in_the_whole_machine(shape: str) -> None:
+    names = [name for name, _ in states_of(compiled(SHAPES[shape]))]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_busy_job_is_asked_again_and_the_run_reaches_every_step(shape: str) -> None:
+    for name, state in states_of(compiled(SHAPES[shape])):
+        if state.get("Resource") == asl.RUN_JOB:
+            assert state["Retry"][0]["ErrorEquals"][0] == "Glue.ConcurrentRunsExceededException", name
+            arguments = state["Parameters"]["Arguments"]
+            assert arguments["--meshplane-step"] == name
+            assert arguments["--meshplane-run.$"] == "States.JsonToString($.run)"
+            assert arguments["--meshplane-attempt.$"] == "States.Format('{}', $$.State.RetryCount)"
+        if state["Type"] in ("Task", "Parallel"):
+            assert state["ResultPath"] is None, f"{name} would overwrite the run that later steps read"
+
+
+def test_the_only_retry_is_the_declared_one() -> None:
+    states = compiled(with_steps(LOAD, replace(REVENUE, retry_after=timedelta(minutes=5))))["States"]
+    assert len(states["load_orders"]["Retry"]) == 1
+    assert states["daily_revenue"]["Retry"][1] == {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 300,
+        "BackoffRate": 2.0,
+        "MaxAttempts": 2,
+    }
+
+
+def test_after_the_notice_the_run_fails_with_the_error_it_had() -> None:
+    states = compiled(with_steps(side_by_side(LOAD, TOP), REVENUE, notify="domain"))["States"]
+    for name in ("Parallel 1", "daily_revenue"):
+        assert states[name]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": asl.NOTICE}], name
+    notice, failed = states[asl.NOTICE], states[asl.FAILED]
+    assert notice["Parameters"]["TopicArn"] == PLANE.alert_topic_arn
+    assert (notice["Next"], notice["ResultPath"]) == (asl.FAILED, None)
+    assert notice["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": asl.FAILED}], "a lost notice hides no failure"
+    assert failed == {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"}
+
+
+def test_without_a_notice_nothing_is_caught() -> None:
+    assert all("Catch" not in state for _, state in states_of(compiled(SHAPES["parallel"])))
+
+
+def test_an_own_topic_hears_of_it() -> None:
+    topic = ARN("sns", "sales-oncall")
+    assert compiled(with_steps(LOAD, notify=topic))["States"][asl.NOTICE]["Parameters"]["TopicArn"] == topic
+
+
+NAMES = [
+    ("each job once", [LOAD, REVENUE], ["load_orders", "daily_revenue"]),
+    ("a second use is numbered", [LOAD, LOAD, LOAD], ["load_orders", "load_orders-2", "load_orders-3"]),
+    ("a job may be called like a number", [JobStep("a"), JobStep("a-2"), JobStep("a")], ["a", "a-2", "a-3"]),
+    ("in branches too", [side_by_side(LOAD, LOAD), LOAD], ["load_orders", "load_orders-2", "load_orders-3"]),
+]
+
+
+@pytest.mark.parametrize(("reason", "steps", "expected"), NAMES, ids=[row[0] for row in NAMES])
+def test_steps_are_named_after_their_jobs(reason: str, steps: list[Any], expected: list[str]) -> None:
+    assert [name for name, _ in asl.step_names(with_steps(*steps))] == expected, reason
+
+
+def task(**fields: Any) -> dict[str, Any]:
+    return {"Type": "Task", "End": True, **fields}
+
+
+RUN = task(Resource="arn:aws:states:::glue:startJobRun.sync", Parameters={"JobName": "${job.load_orders}"})
+SCORE = ARN("lambda", "function:score")
+QUEUE = ARN("sqs", "orders")
+GOOD = {"StartAt": "a", "States": {"a": RUN}}
+
+
+def judged(body: Any, targets: tuple[str, ...] = (SCORE, QUEUE)) -> own_asl.Filled:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return own_asl.fill(text, "pipelines/daily.asl.json", SALES.jobs, targets, lambda job: NAMING.job("sales", job))
+
+
+def test_references_become_physical_names() -> None:
+    filled = judged(GOOD)
+    assert filled.problems == ()
+    assert filled.definition["States"]["a"]["Parameters"]["JobName"] == "f01-sales-load_orders-dev"
+
+
+LISTED = [
+    ("a function", task(Resource="arn:aws:states:::lambda:invoke", Parameters={"FunctionName": SCORE})),
+    ("a function, with JSONata", task(Resource="arn:aws:states:::lambda:invoke", Arguments={"FunctionName": SCORE})),
+    ("a function as the resource itself", task(Resource=SCORE)),
+    (
+        "a queue by its URL",
+        task(
+            Resource="arn:aws:states:::sqs:sendMessage",
+            Parameters={"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/390403879405/orders"},
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "state"), LISTED, ids=[row[0] for row in LISTED])
+def test_a_listed_target_may_be_called(what: str, state: dict[str, Any]) -> None:
+    assert judged({"StartAt": "a", "States": {"a": state}}).problems == ()
+
+
+def one(state: dict[str, Any]) -> dict[str, Any]:
+    return {"StartAt": "a", "States": {"a": state}}
+
+
+BROKEN = [
+    ("not JSON", "{", "asl-json", ""),
+    ("not an object", "[]", "asl-shape", ""),
+    ("no states", {"StartAt": "a", "States": {}}, "asl-shape", "States"),
+    ("starts nowhere", {**GOOD, "StartAt": "b"}, "asl-next", "StartAt"),
+    ("leads to a state that is not there", one({"Type": "Pass", "Next": "b"}), "asl-next", "States.a.Next"),
+    ("a catch too", one({**RUN, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "b"}]}), "asl-next", "States.a.Catch.0.Next"),
+    (
+        "a choice too",
+        one({"Type": "Choice", "Choices": [{"Variable": "$.x", "IsNull": True, "Next": "b"}]}),
+        "asl-next",
+        "States.a.Choices.0.Next",
+    ),
+    ("its default too", one({"Type": "Choice", "Choices": [], "Default": "b"}), "asl-next", "States.a.Default"),
+    ("leads nowhere", one({"Type": "Pass"}), "asl-next", "States.a"),
+    ("no such type", one({"Type": "Loop", "End": True}), "asl-type", "States.a"),
+    ("no such job", one(task(Resource=asl.RUN_JOB, Parameters={"JobName": "${job.load_order}"})), "asl-reference", ""),
+    ("a job by name", one(task(Resource=asl.RUN_JOB, Parameters={"JobName": "f01-finance-load-dev"})), "asl-job", "States.a.JobName"),
+    ("a job from the input", one(task(Resource=asl.RUN_JOB, Parameters={"JobName.$": "$.job"})), "asl-job", "States.a.JobName"),
+    ("any other service", one(task(Resource="arn:aws:states:::aws-sdk:s3:deleteObject")), "asl-target", "States.a.Resource"),
+    ("an unlisted function", one(task(Resource=ARN("lambda", "function:other"))), "asl-target", "States.a.Resource"),
+    (
+        "a target from the input",
+        one(task(Resource="arn:aws:states:::sns:publish", Parameters={"TopicArn.$": "$.t"})),
+        "asl-target",
+        "States.a.TopicArn",
+    ),
+    (
+        "inside a branch",
+        one({"Type": "Parallel", "End": True, "Branches": [one({"Type": "Pass", "Next": "z"})]}),
+        "asl-next",
+        "States.a.Branches.0.States.a.Next",
+    ),
+    (
+        "inside a map",
+        one({"Type": "Map", "End": True, "ItemProcessor": one({"Type": "Pass"})}),
+        "asl-next",
+        "States.a.ItemProcessor.States.a",
+    ),
+    ("a map that reads S3", one({"Type": "Map", "End": True, "ItemReader": {}, "ItemProcessor": GOOD}), "asl-target", "States.a"),
+]
+
+
+@pytest.mark.parametrize(("reason", "body", "code", "path"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_what_is_wrong_with_an_own_file_is_said_with_its_place(reason: str, body: Any, code: str, path: str) -> None:
+    filled = judged(body)
+    assert [(problem.code, problem.path) for problem in filled.problems] == [(code, path)], reason
+    assert all(problem.file == "pipelines/daily.asl.json" for problem in filled.problems)
+    assert filled.definition == {}
+
+
+def test_all_faults_are_told_at_once() -> None:
+    body = {"StartAt": "x", "States": {"a": {"Type": "Pass"}, "b": {"Type": "Loop"}, "c": task(Resource="x")}}
+    assert [problem.code for problem in judged(body).problems] == ["asl-next", "asl-next", "asl-type", "asl-target"]

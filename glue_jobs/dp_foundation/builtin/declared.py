@@ -1,8 +1,9 @@
-"""What a built-in job takes from its declaration: its one source, its one target, its `with:` options, and the end of its run."""
+"""What a built-in job takes from its declaration: its one source, its one target, its `with:` options, and how its run ends."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from dp_foundation.config.arguments import Job, Table, invocation
@@ -49,8 +50,15 @@ def options(*allowed: str) -> Mapping[str, Any]:
     return declared.options
 
 
-def finish() -> None:
-    """The job has done all it had to do."""
+@contextmanager
+def recorded() -> Iterator[None]:
+    """Around a whole built-in: its record says how it ended. The exception goes on to Glue, which shows it."""
     current = begin()
+    try:
+        yield
+    except Exception as error:
+        if current is not None:
+            current.finish(f"{type(error).__name__}: {error}"[:2000])
+        raise
     if current is not None:
         current.finish()

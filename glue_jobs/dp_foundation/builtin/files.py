@@ -15,7 +15,7 @@ from typing import Any
 
 from dp_foundation import storage
 from dp_foundation.builtin import mapping
-from dp_foundation.builtin.declared import finish, job, mode, one_write, options
+from dp_foundation.builtin.declared import job, mode, one_write, options, recorded
 from dp_foundation.config.arguments import Table
 from dp_foundation.config.settings import get_config
 from dp_foundation.errors import ConfigError
@@ -27,6 +27,7 @@ from dp_foundation.run.ledger import FileVersion
 from dp_foundation.spark.session import get_spark
 
 
+@recorded()
 def run() -> None:
     """The whole job. No new files: nothing is written."""
     target, drop = one_write(), _drop()
@@ -36,7 +37,6 @@ def run() -> None:
         _land_rows(drop, target, files)
     elif files:
         _land_files(drop, target, files)
-    finish()
 
 
 def _drop() -> Table:

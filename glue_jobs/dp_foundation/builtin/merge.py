@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dp_foundation.builtin import mapping
-from dp_foundation.builtin.declared import finish, one_read, one_write, options
+from dp_foundation.builtin.declared import one_read, one_write, options, recorded
 from dp_foundation.io.readers import read_table
 from dp_foundation.io.writers import merge_iceberg
 from dp_foundation.run.current import begin
 from dp_foundation.spark.session import get_spark
 
 
+@recorded()
 def run() -> None:
     """The whole job. `with:` takes `map` (column: SQL expression) and `latestBy` (columns). Nothing new to read: nothing is written."""
     given = options("map", "latestBy")
@@ -23,4 +24,3 @@ def run() -> None:
             current.rows[source.logical] = count
         if count:
             merge_iceberg(rows, target.logical, latest_by=given.get("latestBy") or ())
-    finish()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from dp_foundation import storage
-from dp_foundation.builtin.declared import finish, job, mode, one_write
+from dp_foundation.builtin.declared import job, mode, one_write, recorded
 from dp_foundation.config.arguments import Run, invocation
 from dp_foundation.errors import ConfigError
 from dp_foundation.io.readers import read_table
@@ -23,6 +23,7 @@ from dp_foundation.spark.session import get_spark
 _SKIPPED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|--[^\n]*|/\*.*?\*/"
 
 
+@recorded()
 def run() -> None:
     """The whole job. Raw reads without new files: nothing is written."""
     declared, target = job(), one_write()
@@ -34,7 +35,6 @@ def run() -> None:
         text = storage.read(*storage.split(declared.sql)).decode("utf-8")
         statement = with_views(text, (read.table for read in declared.reads))
         write_iceberg(df=spark.sql(statement, args=variables(invocation().run)), table=target.logical, mode=mode())
-    finish()
 
 
 def view_name(table: str) -> str:

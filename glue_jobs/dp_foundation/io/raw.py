@@ -75,8 +75,10 @@ def file_schema(table: Table, header: Sequence[str]) -> list[tuple[str, str]]:
     if required:
         raise SchemaMismatchError(f"{table.logical}: a csv lacks the required {', '.join(required)}; its header is {', '.join(header)}")
     unknown = [name for name in header if name.lower() not in declared]
-    if missing or unknown:
-        get_logger(__name__).warning("%s: header without %s, with undeclared %s", table.logical, missing or "nothing", unknown or "nothing")
+    if missing:
+        get_logger(__name__).info("%s: no %s in a csv's header: null in its rows", table.logical, ", ".join(missing))
+    if unknown:
+        get_logger(__name__).warning("%s: columns that are not declared are left out: %s", table.logical, ", ".join(unknown))
     return [
         (declared[name.lower()].name, declared[name.lower()].type) if name.lower() in declared else (name or f"_column_{at}", "string")
         for at, name in enumerate(header)

@@ -41,7 +41,7 @@ class EmbeddedAws:
         self.place, self.account, self.region = place, domain.accounts[ENV], domain.aws_region
         self.endpoint = f"http://127.0.0.1:{port}"
         self._port = port
-        settings = Settings(place.root, self.endpoint, self.region, place.clock, place.domain_file)
+        settings = Settings(place.root, self.endpoint, self.region, place.clock)
         self.pool = Pool(settings, LogLines(self.account, self.region, place.log / "functions"), self._dead_letter)
         self.pollers = Pollers(self.pool)
         self.timeline = Timeline([RuleSchedules(), Schedules(), Alarms(), DelayedMessages(self.pollers.queues)], self.settle)

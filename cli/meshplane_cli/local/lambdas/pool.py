@@ -32,7 +32,6 @@ class Settings:
     endpoint: str
     region: str
     clock_file: Path
-    domain_file: Path
     retry_pauses: tuple[float, ...] = field(default=(1.0, 2.0))
 
 
@@ -124,7 +123,6 @@ class Pool:
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL": settings.endpoint,
-            "MESHPLANE_DOMAIN_FILE": str(settings.domain_file),
             FILE_VARIABLE: str(settings.clock_file),
             **{key: str(value) for key, value in (deployed.environment_vars or {}).items()},
         }

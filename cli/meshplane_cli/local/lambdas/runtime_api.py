@@ -68,8 +68,8 @@ def _handler(mailbox: Mailbox) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             invocation = mailbox.inbox.get() if self.path == f"{_PREFIX}invocation/next" else None
-            if invocation is None:
-                self._answer(410, b"")
+            if invocation is None:  # the worker is being ended
+                self.close_connection = True
                 return
             headers = {
                 "Lambda-Runtime-Aws-Request-Id": invocation.request_id,

@@ -82,8 +82,8 @@ def _keep_letters() -> None:
         models.LambdaFunction.update_configuration,
     )
 
-    def function_init(self: Any, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        initialise(self, spec, *args, **kwargs)
+    def function_init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        initialise(self, account_id, spec, *args, **kwargs)
         self.dead_letter_config = spec.get("DeadLetterConfig")
 
     def get_configuration(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.executions import AwsExecutions, SqsTriggers
@@ -91,7 +91,7 @@ class World:
         platform = {"library": self.naming.of("platform_file", sha256="b" * 64, name="dp_foundation.zip"), "jobs": jobs}
         name = self.naming.of("platform_parameter", name="release")
         self.clients("ssm").put_parameter(Name=name, Value=json.dumps(platform), Type="String")
-        template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Cfn)  # noqa: S506 - our own file, with CloudFormation's tags as text
+        template = yaml_parse((ROOT / "template.yaml").read_text())
         table = dict(template["Resources"]["StateTable"]["Properties"])
         for unused in ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "SSESpecification"):
             table.pop(unused)
@@ -171,7 +171,7 @@ class World:
 
     def queued(self) -> list[str]:
         """Takes the messages off the reconcile queue; their groups."""
-        groups = []
+        groups: list[str] = []
         while True:
             answer = self.clients("sqs").receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, AttributeNames=["All"])
             messages = answer.get("Messages", [])
@@ -201,10 +201,3 @@ class World:
         for item in dynamodb.scan(TableName=table)["Items"]:
             with suppress(dynamodb.exceptions.ResourceNotFoundException):
                 dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
-
-
-class _Cfn(yaml.SafeLoader):
-    """CloudFormation's short tags as plain text."""
-
-
-_Cfn.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -537,6 +538,43 @@ def test_two_writers_at_once_lose_no_commit(estate: Clients) -> None:
     assert sum(key.startswith("w.") for key in raw(estate)["properties"]) == 16
 
 
+def test_rows_acknowledged_while_the_plane_evolves_are_all_there(estate: Clients) -> None:
+    adapter(estate).create(replace(WANT, spec=ROWS), OWNER)
+    acknowledged: list[int] = []
+    errors: list[BaseException] = []
+
+    def writer(first: int) -> None:
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        try:
+            for number in range(first, first + 6):
+                row = {"order_id": number, "customer_id": 1, "ordered_at": rows_before()[0]["ordered_at"]}
+                try:
+                    append(loaded(estate), [row])
+                except (CommitFailedException, ValidationException):
+                    continue  # refused: not acknowledged
+                acknowledged.append(number)
+        except BaseException as error:  # noqa: BLE001 the main thread raises it
+            errors.append(error)
+
+    threads = [threading.Thread(target=writer, args=(first,)) for first in (100, 200)]
+    for one in threads:
+        one.start()
+    columns = list(COLUMNS)
+    for number in range(5):
+        columns.append(Field(f"more_{number}", STRING))
+        to = replace(ROWS, columns=tuple(columns))
+        (seen,) = adapter(estate).observe([ID], OWNER, {})
+        assert seen.spec is not None
+        adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    for one in threads:
+        one.join()
+    assert errors == []
+    assert acknowledged
+    assert sorted(loaded(estate).scan().to_arrow().column("order_id").to_pylist()) == sorted(acknowledged)
+    assert KIND.compare(to, files.spec(raw(estate))) == ()
+
+
 def test_nothing_deletes_a_table(estate: Clients) -> None:
     adapter(estate).create(WANT, OWNER)
     (seen,) = adapter(estate).observe([ID], OWNER, {})
@@ -547,3 +585,79 @@ def test_nothing_deletes_a_table(estate: Clients) -> None:
             adapter(estate).delete(seen, OWNER)
 
     assert writes(subject.recorded(refuse)) == []
+
+
+def _schema_change(change: Callable[[Any], object]) -> Callable[[Any], object]:
+    def alter(table: Any) -> None:
+        with table.update_schema() as update:
+            change(update)
+
+    return alter
+
+
+def _spec_change(change: Callable[[Any], object]) -> Callable[[Any], object]:
+    def alter(table: Any) -> None:
+        with table.update_spec() as update:
+            change(update)
+
+    return alter
+
+
+def _properties(**of: str) -> Callable[[Any], object]:
+    return lambda table: table.transaction().set_properties(of).commit_transaction()
+
+
+def _without(key: str) -> Callable[[Any], object]:
+    return lambda table: table.transaction().remove_properties(key).commit_transaction()
+
+
+def alterations() -> dict[str, Callable[[Any], object]]:
+    """Every compared field, changed alone by another hand."""
+    sources = {term.column for term in (*SPEC.partition, *SPEC.sort)}
+    out: dict[str, Callable[[Any], object]] = {}
+    for column in COLUMNS:
+        name = column.name
+        out[f"columns.{name}.doc"] = _schema_change(methodcaller("update_column", name, doc="other"))
+        if name not in sources:
+            out[f"columns.{name}"] = _schema_change(methodcaller("delete_column", name))
+    out["columns.order_id.required"] = _schema_change(lambda u: u.update_column("order_id", required=False))
+    out["columns.order"] = _schema_change(lambda u: u.move_first("tags"))
+    out["columns.items.element.order"] = _schema_change(lambda u: u.move_first("items.element.quantity"))
+    out["columns.items.element.sku"] = _schema_change(lambda u: u.delete_column("items.element.sku"))
+    out["partition"] = _spec_change(lambda u: u.remove_field("ordered_at_day"))
+    out["partition "] = _spec_change(lambda u: u.add_identity("order_id"))
+    for key, value in SPEC.properties.items():
+        if value:
+            out[f"properties.{key}"] = _properties(**{key: "other"})
+            out[f"properties.{key} "] = _without(key)
+    out["tombstone"] = _properties(**{"meshplane.tombstone": "true"})
+    return out
+
+
+@pytest.mark.parametrize("name", list(alterations()))
+def test_each_field_changed_alone_is_healed_alone(estate: Clients, name: str) -> None:
+    adapter(estate).create(WANT, OWNER)
+    by_other_hand(estate, alterations()[name])
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    differences = KIND.compare(SPEC, seen.spec)
+    assert name.strip() in [one.field for one in differences]
+    assert not [one.refused for one in differences if one.refused]
+    adapter(estate).update(seen, SPEC, differences, OWNER)
+    assert KIND.compare(SPEC, files.spec(raw(estate))) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda u, long: u.update_column("customer_id", long), "declare long"),
+        (lambda u, long: u.rename_column("order_id", "number"), "declare it optional"),
+    ],
+)
+def test_what_cannot_be_taken_back_is_reported_with_the_way_out(estate: Clients, change: Any, says: str) -> None:
+    from pyiceberg.types import LongType
+
+    adapter(estate).create(WANT, OWNER)
+    by_other_hand(estate, _schema_change(lambda u: change(u, LongType())))
+    spec = replace(files.spec(raw(estate)), empty=False)
+    assert [says in one.refused for one in KIND.compare(SPEC, spec) if one.refused] == [True]

@@ -97,14 +97,17 @@ def read(text: str, file: str) -> tuple[Node, tuple[Problem, ...]]:
     """The root node (always a map), and what was wrong although it could be read on. Raises ManifestInvalid where it could not."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > LARGEST:
-        raise _fatal(file, 1, 1, "too-large", "the file is too large", f"{size} bytes", f"{LARGEST} bytes", "split the project in two")
+        raise _fatal(file, (1, 1), "too-large", "the file is too large", f"{size} bytes", f"{LARGEST} bytes", "split the project in two")
     reader = _Reader(text, file)
     try:
         root = reader.document()
     except ReaderError as error:
-        line, column = _place(text, error.position)
         raise _fatal(
-            file, line, column, "yaml-character", "a character that YAML does not allow stands here", f"U+{_code(error):04X}"
+            file,
+            _place(text, error.position),
+            "yaml-character",
+            "a character that YAML does not allow stands here",
+            f"U+{_code(error):04X}",
         ) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -115,7 +118,7 @@ def read(text: str, file: str) -> tuple[Node, tuple[Problem, ...]]:
         raise ManifestInvalid((*reader.problems, name_trap(text, file, reader.line, reader.column, "this is not YAML"))) from error
     if not isinstance(root.value, dict):
         found = "nothing" if root.value is None else "a list" if isinstance(root.value, list) else "a single value"
-        raise _fatal(file, 1, 1, "not-a-map", "the file is not a map of keys", found, "apiVersion, kind, metadata, tables, …")
+        raise _fatal(file, (1, 1), "not-a-map", "the file is not a map of keys", found, "apiVersion, kind, metadata, tables, …")
     return root, tuple(reader.problems)
 
 
@@ -171,7 +174,9 @@ class _Reader:
                 "yaml-anchor", "anchors are not allowed", f"&{event.anchor}", mend="leave it out, and write values out where they are used"
             )
         if getattr(event, "ctag", None) is not None:
-            raise self.stop("yaml-tag", "tags are not allowed", str(event.ctag), mend="leave the tag out")
+            raise self.stop(
+                "yaml-tag", "tags are not allowed", str(event.ctag).replace("tag:yaml.org,2002:", "!!"), mend="leave the tag out"
+            )
         line, column = self.line, self.column
         if isinstance(event, MappingStartEvent):
             return Node(self.mapping(event, path, depth), path, line, column)
@@ -260,9 +265,9 @@ def _core(event: ScalarEvent) -> Scalar:
 
 
 def _fatal(
-    file: str, line: int, column: int, code: str, message: str, found: str = "", allowed: str = "", mend: str = ""
+    file: str, place: tuple[int, int], code: str, message: str, found: str = "", allowed: str = "", mend: str = ""
 ) -> ManifestInvalid:
-    return ManifestInvalid([Problem(code, message, "", file, line, column, found, allowed, mend)])
+    return ManifestInvalid([Problem(code, message, "", file, *place, found, allowed, mend)])
 
 
 def _place(text: str, position: int) -> tuple[int, int]:

@@ -85,8 +85,9 @@ def _plain(node: Node, findings: Findings) -> Any:
 
 
 def _put(data: Any, loc: Loc, value: object) -> None:
+    """Set a stand-in, where what holds it is still there."""
     for key in loc[:-1]:
-        data = data.setdefault(key, {}) if isinstance(data, dict) else {}
+        data = data.get(key) if isinstance(data, dict) else None
     if isinstance(data, dict):
         data[loc[-1]] = value
 
@@ -113,12 +114,16 @@ def _report(model: type[BaseModel], error: ErrorDetails, loc: Loc, findings: Fin
         code, message = "out-of-range", "this number is not possible here"
     elif kind in ("too_short", "too_long"):
         allowed = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        code, message, found = "list-length", f"too {'few' if kind == 'too_short' else 'many'} stand here", str(context["actual_length"])
+        code, message, found = (
+            "list-length",
+            f"too {'few' if kind == 'too_short' else 'many'} entries stand here",
+            str(context["actual_length"]),
+        )
     elif kind in ("string_too_short", "string_too_long"):
         allowed = f"{context.get('max_length', context.get('min_length'))} characters"
         code, message, found = "text-length", "this text has another length", f"{len(str(value))} characters"
     elif kind == "string_pattern_mismatch":
-        code, message, allowed = "text-form", "this text has another form", str(context["pattern"])
+        code, message, allowed = "text-form", "this text has another form", _described(model, loc) or str(context["pattern"])
     else:
         code, message, allowed = _KINDS.get(kind, ("text-form", "this is not possible here", ""))
     return findings.add(code, loc, message, found=found, allowed=allowed, at_key=at_key)
@@ -141,8 +146,8 @@ def _unknown(model: type[BaseModel], loc: Loc, findings: Findings) -> None:
 
 def _described(model: type[BaseModel], loc: Loc) -> str:
     holder = at(model, loc[:-1])
-    for info in (holder.model_fields if holder else {}).values():
-        if info.alias == loc[-1]:
+    for name, info in (holder.model_fields if holder else {}).items():
+        if (info.alias or name) == loc[-1]:
             return info.description or ""
     return ""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from meshplane.model.reading import shown
 from meshplane.model.types import PRIMITIVES, Decimal, Field, ListType, MapType, Primitive, StructType, Type
 
 ALLOWED = ", ".join(PRIMITIVES) + ", decimal(p,s), list, map, struct"
@@ -48,7 +49,7 @@ class TypeFault:
     mend: str = ""
 
 
-class TypeRefused(ValueError):
+class NotATypeError(ValueError):
     """What was written is no type of ours; `faults` holds every reason."""
 
     def __init__(self, faults: tuple[TypeFault, ...]) -> None:
@@ -57,20 +58,20 @@ class TypeRefused(ValueError):
 
 
 def parse(of: object) -> Type:
-    """The type that a text or a long form means. Raises TypeRefused with every fault in it."""
+    """The type that a text or a long form means. Raises NotATypeError with every fault in it."""
     reader = _Reader()
     result = reader.type(of, ())
     if reader.faults or result is None:
-        raise TypeRefused(tuple(reader.faults))
+        raise NotATypeError(tuple(reader.faults))
     return result
 
 
 def parse_field(name: str, of: object) -> Field:
-    """A column or a struct's field from `name: type` or `name: {type, required, doc, renamedFrom}`. Raises TypeRefused."""
+    """A column or a struct's field from `name: type` or `name: {type, required, doc, renamedFrom}`. Raises NotATypeError."""
     reader = _Reader()
     result = reader.field(name, of, ())
     if reader.faults or result is None:
-        raise TypeRefused(tuple(reader.faults))
+        raise NotATypeError(tuple(reader.faults))
     return result
 
 
@@ -99,7 +100,7 @@ class _Reader:
         if isinstance(of, str):
             try:
                 return _Text(of).whole()
-            except TypeRefused as refused:
+            except NotATypeError as refused:
                 for fault in refused.faults:
                     self.fail(path, fault)
                 return None
@@ -113,27 +114,25 @@ class _Reader:
                     return self.map(inner, (*path, "map"))
                 case "struct":
                     return self.struct(inner, (*path, "struct"))
-        self.fail(path, TypeFault("type-shape", "this is no type", (), _shown(of), "a type's name, or one of list, map, struct"))
+        self.fail(path, TypeFault("type-shape", "this is no type", (), shown(of), "a type's name, or one of list, map, struct"))
         return None
 
     def map(self, of: object, path: tuple[str, ...]) -> Type | None:
         if not isinstance(of, Mapping) or set(of) != {"key", "value"}:
             self.fail(
                 path,
-                TypeFault("type-shape", "a map is written with its key and its value", (), _shown(of), "map: { key: string, value: … }"),
+                TypeFault("type-shape", "a map is written with its key and its value", (), shown(of), "map: { key: string, value: … }"),
             )
             return None
         key, value = self.type(of["key"], (*path, "key")), self.type(of["value"], (*path, "value"))
         if key is not None and not isinstance(key, Primitive | Decimal):
-            self.fail(
-                (*path, "key"), TypeFault("type-map-key", "the key of a map cannot be nested", (), _shown(of["key"]), "a simple type")
-            )
+            self.fail((*path, "key"), TypeFault("type-map-key", "the key of a map cannot be nested", (), shown(of["key"]), "a simple type"))
             return None
         return MapType(key, value) if key and value else None
 
     def struct(self, of: object, path: tuple[str, ...]) -> Type | None:
         if not isinstance(of, Mapping) or not of:
-            self.fail(path, TypeFault("type-shape", "a struct is a map of its fields", (), _shown(of), "struct: { name: type, … }"))
+            self.fail(path, TypeFault("type-shape", "a struct is a map of its fields", (), shown(of), "struct: { name: type, … }"))
             return None
         fields = [self.field(str(name), inner, (*path, str(name))) for name, inner in of.items()]
         for name in duplicates(map(str, of)):
@@ -159,12 +158,12 @@ class _Reader:
         kind = self.type(of["type"], (*path, "type"))
         required, doc, renamed = of.get("required", False), of.get("doc", ""), of.get("renamedFrom", "")
         if not isinstance(required, bool):
-            self.fail((*path, "required"), TypeFault("want-true-false", "this is true or false", (), _shown(required), "true, false"))
+            self.fail((*path, "required"), TypeFault("want-true-false", "this is true or false", (), shown(required), "true, false"))
         if not isinstance(doc, str) or len(doc) > LONGEST_DOC:
-            fault = TypeFault("text-length", f"a doc has at most {LONGEST_DOC} characters (Glue's limit)", (), _shown(doc), "text")
+            fault = TypeFault("text-length", f"a doc has at most {LONGEST_DOC} characters (Glue's limit)", (), shown(doc), "text")
             self.fail((*path, "doc"), fault)
         if not isinstance(renamed, str):
-            self.fail((*path, "renamedFrom"), TypeFault("want-text", "this is a text", (), _shown(renamed), "the name it had"))
+            self.fail((*path, "renamedFrom"), TypeFault("want-text", "this is a text", (), shown(renamed), "the name it had"))
         return Field(name, kind, bool(required), str(doc), str(renamed)) if kind else None
 
 
@@ -174,8 +173,8 @@ class _Text:
     def __init__(self, source: str) -> None:
         self.source = source
         if len(source) > _LONGEST_TEXT:
-            raise TypeRefused(
-                (TypeFault("type-shape", "this text is too long for a type", (), _shown(source), f"{_LONGEST_TEXT} characters"),)
+            raise NotATypeError(
+                (TypeFault("type-shape", "this text is too long for a type", (), shown(source), f"{_LONGEST_TEXT} characters"),)
             )
         self.tokens = re.findall(r"[A-Za-z_]\w*|\d+|\S", source)
         self.at = 0
@@ -186,9 +185,9 @@ class _Text:
             raise self.broken()
         return result
 
-    def broken(self) -> TypeRefused:
+    def broken(self) -> NotATypeError:
         mend = "list<int>, map<string, int>, struct<a: int, b: string> in quotes, or the long form"
-        return TypeRefused((TypeFault("type-shape", f"'{_shown(self.source)}' is no type", (), _shown(self.source), ALLOWED, mend),))
+        return NotATypeError((TypeFault("type-shape", f"'{shown(self.source)}' is no type", (), shown(self.source), ALLOWED, mend),))
 
     def next(self) -> str:
         self.at += 1
@@ -207,12 +206,12 @@ class _Text:
             raise self.broken()
         if word in PRIMITIVES:
             if self.peek() == "(":
-                raise TypeRefused((TypeFault("type-shape", f"'{word}' takes no length", (), _shown(self.source), word, word),))
+                raise NotATypeError((TypeFault("type-shape", f"'{word}' takes no length", (), shown(self.source), word, word),))
             return Primitive(word)
         if word == "decimal":
             return self.decimal()
         if word not in ("list", "map", "struct"):
-            raise TypeRefused((replace(refused_word(word), found=_shown(self.source)),))
+            raise NotATypeError((replace(refused_word(word), found=shown(self.source)),))
         self.expect("<")
         result: Type
         if word == "list":
@@ -221,8 +220,8 @@ class _Text:
             key = self.type(depth + 1)
             self.expect(",")
             if not isinstance(key, Primitive | Decimal):
-                raise TypeRefused(
-                    (TypeFault("type-map-key", "the key of a map cannot be nested", (), _shown(self.source), "a simple type"),)
+                raise NotATypeError(
+                    (TypeFault("type-map-key", "the key of a map cannot be nested", (), shown(self.source), "a simple type"),)
                 )
             result = MapType(key, self.type(depth + 1))
         else:
@@ -242,22 +241,24 @@ class _Text:
                 break
             self.next()
         for twice in duplicates(f.name for f in fields):
-            raise TypeRefused(
-                (TypeFault("column-twice", f"field '{twice}' stands twice: names are compared without case", (), _shown(self.source)),)
+            raise NotATypeError(
+                (TypeFault("column-twice", f"field '{twice}' stands twice: names are compared without case", (), shown(self.source)),)
             )
         return StructType(tuple(fields))
 
     def decimal(self) -> Type:
-        shown = _shown(self.source)
+        written = shown(self.source)
         allowed = "decimal(p,s) with 1 ≤ p ≤ 38, 0 ≤ s ≤ p"
         if self.peek() != "(":
-            raise TypeRefused((TypeFault("type-decimal", "a decimal needs precision and scale", (), shown, allowed, "decimal(18,2)"),))
+            raise NotATypeError((TypeFault("type-decimal", "a decimal needs precision and scale", (), written, allowed, "decimal(18,2)"),))
         self.next()
         precision = self.next()
         if not precision.isdecimal():
             raise self.broken()
         if self.peek() == ")":
-            raise TypeRefused((TypeFault("type-decimal", "a decimal needs a scale too", (), shown, allowed, f"decimal({precision},0)"),))
+            raise NotATypeError(
+                (TypeFault("type-decimal", "a decimal needs a scale too", (), written, allowed, f"decimal({precision},0)"),)
+            )
         self.expect(",")
         scale = self.next()
         if not scale.isdecimal():
@@ -268,7 +269,7 @@ class _Text:
             mend = (
                 f"decimal(38,{min(s, 38)}), or string if the source really needs {p} digits" if p > 38 else f"decimal({max(p, s, 1)},{s})"
             )
-            raise TypeRefused((TypeFault("type-decimal", f"type '{shown}' is not possible", (), shown, allowed, mend),))
+            raise NotATypeError((TypeFault("type-decimal", f"type '{written}' is not possible", (), written, allowed, mend),))
         return Decimal(p, s)
 
 
@@ -281,10 +282,3 @@ def duplicates(names: Iterable[str]) -> list[str]:
             twice.append(name)
         seen.add(name.lower())
     return twice
-
-
-def _shown(value: object) -> str:
-    text = (
-        value if isinstance(value, str) else "nothing" if value is None else type(value).__name__ if isinstance(value, list) else str(value)
-    )
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -119,7 +119,7 @@ def spark(of: Type) -> str:
 def parse(of: object) -> Type:
     """The type that a text (`decimal(12,2)`, `list<int>`) or a long form (`{list: int}`) means: the inverse of `text`.
 
-    Raises `type_reading.TypeRefused`, a ValueError, with every fault. Imported late: the reader builds the values above.
+    Raises `type_reading.NotATypeError`, a ValueError, with every fault. Imported late: the reader builds the values above.
     """
     from meshplane.model import type_reading
 

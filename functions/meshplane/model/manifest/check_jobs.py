@@ -34,7 +34,7 @@ RESERVED_ARGUMENTS = frozenset(
         "--scriptLocation",
         "--debug",
         "--SECURITY_CONFIGURATION",
-    }  # fmt: skip
+    }
 )
 RESERVED_SPARK = ("spark.sql.catalog.", "spark.sql.extensions", "spark.sql.defaultCatalog", "spark.master", "spark.submit.", "spark.jars")
 MERGE_OPTIONS, FILES_OPTIONS = ("map", "latest_by"), ("from_", "format", "pattern")
@@ -191,21 +191,20 @@ def _files(scope: Scope, loc: Loc, part: JobPart) -> None:
         add("files-from", loc, "use: files needs the folder of the drop", allowed="with: { from: inbox/orders/ }")
         return
     target = scope.table(part.writes[0].table) if len(part.writes) == 1 else None
-    if target is not None and (target.layer != "raw" or format_of(target) == "iceberg"):
-        add(
-            "files-target",
-            (*loc, "writes", 0),
-            "use: files lands files in a raw Hive table",
-            found=part.writes[0].table,
-            allowed="layer: raw with format csv, json or parquet",
-        )
+    if target is not None and target.layer != "raw":
+        add("files-target", (*loc, "writes", 0), "use: files lands files in a raw table", found=part.writes[0].table, allowed="layer: raw")
     if options is None or options.from_ is None:
         return
     folder = options.from_
     if folder.split("/")[0] in {*scope.names("tables"), "iceberg", "_runs"}:
         message = "the folder of the drop lies inside a table"
         add("files-from", (*loc, "with", "from"), message, found=folder, mend="a folder beside the tables, inbox/orders/")
-    if target is not None and options.format not in (None, target.format) and format_of(target) != "iceberg":
+    if target is None or target.layer != "raw" or scope.findings.refused((*loc, "with", "format")):
+        return
+    if format_of(target) == "iceberg":
+        if options.format is None:
+            add("files-format", (*loc, "with"), "what the files are is not said", allowed="format: csv, json or parquet", at_key=True)
+    elif options.format not in (None, target.format):
         message = f"files land as they are, and '{part.writes[0].table}' holds {target.format}"
         add(
             "files-format",

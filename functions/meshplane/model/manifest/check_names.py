@@ -15,7 +15,7 @@ def check(scope: Scope) -> None:
         found.add(
             "name-reserved", ("metadata", "name"), message, found=name, allowed=f"anything but {', '.join(sorted(RESERVED_PROJECTS))}"
         )
-    if name != scope.project:
+    elif name != scope.project:
         mend = "rename the folder, or the project"
         found.add(
             "name-folder", ("metadata", "name"), "the project's name is not its folder's", found=name, allowed=scope.project, mend=mend

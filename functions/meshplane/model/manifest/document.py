@@ -44,7 +44,7 @@ class PolicyPart(Part):
     drift: Literal["heal", "report"] = field("What happens to drift. Default heal.", default="heal")
     adopt: Adopt = field("Whether tables that exist are taken over: `named` is not delivered yet. Default never.", default="never")
     approve: Annotated[str, Strict(), StringConstraints(pattern=r"^(plan-[0-9a-f]{8,64})?$")] = field(
-        "Digest of a held plan: goes on with exactly that plan.", default=""
+        "Digest of a held plan, `plan-` and 8 to 64 hex digits: goes on with exactly that plan.", default=""
     )
     while_running: Literal["finish", "stop"] = field("Removal waits for open runs, or stops them. Default finish.", default="finish")
 

@@ -85,7 +85,7 @@ class Workers(Part):
     @classmethod
     def expand(cls, value: object) -> object:
         """`2 x G.1X`; the types are an allow-list."""
-        allowed = "2 x G.1X, with " + ", ".join(WORKER_TYPES)
+        allowed = "number x type, the type one of " + ", ".join(WORKER_TYPES)
         if isinstance(value, dict):
             kind = value.get("type", WORKER_TYPES[0])
         else:

@@ -78,6 +78,8 @@ def _stand_in(question: Question, root: Node, loc: Loc) -> object:
             node = tables.child(table) if tables else None
             form = node.child("format") if node else None
             return "refined" if form is None or form.value == "iceberg" else "raw"
+        case ("tables", str(), "columns"):
+            return {"_": "string"}  # the written names stay known: Scope.columns takes them from the tree
     return None
 
 

@@ -132,9 +132,7 @@ def named(what: str, pattern: str, allowed: str, longest: int = 255) -> Checked:
         if isinstance(value, str) and not re.fullmatch(pattern, value):
             refuse("name-pattern", f"'{shown(value)}' cannot name a {what}", shown(value), allowed)
         if isinstance(value, str) and len(value) > longest:
-            refuse(
-                "name-too-long", f"the name of this {what} is too long", f"{len(value)} characters", f"{longest} characters", "shorten it"
-            )
+            refuse("name-length", f"the name of this {what} is too long", f"{len(value)} characters", f"{longest} characters", "shorten it")
         return value
 
     return Checked(check, {"type": "string", "pattern": f"^{pattern}$", "maxLength": longest})
@@ -159,7 +157,7 @@ def duration(least: str, most: str, step: str = "1s") -> Checked:
                 else refuse("duration", "this is no length of time", shown(value), f"{least} to {most}")
             )
         if not re.fullmatch(r"[0-9]{1,9}[smhd]", value):
-            refuse("duration", "this is no length of time", shown(value), "a whole number with s, m, h or d", f"{least} to {most}")
+            refuse("duration", "this is no length of time", shown(value), f"a whole number with s, m, h or d; {least} to {most}")
         seconds = _seconds(value)
         if not low <= seconds <= high or seconds % unit:
             whole = "" if step == "1s" else f", in steps of {step}"

@@ -37,5 +37,7 @@ def _plain(node: Any) -> Any:
     if isinstance(node, dict):
         if "x-ref" in node:
             return {"$ref": f"#/$defs/{node['x-ref']}"}
+        if "patternProperties" in node:  # maps whose keys are names of a pattern
+            node = {"additionalProperties": False, **node}
         return {key: _plain(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
     return [_plain(value) for value in node] if isinstance(node, list) else node

@@ -28,7 +28,7 @@ from meshplane.model.manifest.parts import (
 )
 from meshplane.model.project import PartitionField, SortField
 from meshplane.model.reading import shown
-from meshplane.model.type_reading import TypeRefused
+from meshplane.model.type_reading import NotATypeError
 from meshplane.model.types import PRIMITIVES, Type, parse
 
 TableName = Annotated[str, named("table", "[a-z][a-z0-9_]*", "lower-case letters, digits and _, beginning with a letter")]
@@ -73,7 +73,7 @@ def _type(value: object) -> Type:
     """A type, or every fault in it as pydantic's line errors, so that each keeps its own place inside the long form."""
     try:
         return parse(value)
-    except TypeRefused as refused:
+    except NotATypeError as refused:
         lines: list[InitErrorDetails] = []
         for fault in refused.faults:
             context = {"text": fault.message, "found": fault.found, "allowed": fault.allowed, "mend": fault.mend}

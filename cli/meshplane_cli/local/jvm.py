@@ -27,6 +27,7 @@ from meshplane_cli.local.jars import pyspark_home
 from meshplane_cli.local.java import SetupError, java
 
 log = logging.getLogger("meshplane.jvm")
+logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
 
 LIMIT = 2  # JVMs alive at once: 0.6 to 0.9 GB each, on a laptop of 2 cores
 PATIENCE = 5.0  # seconds to wait for a warm JVM before another one is started: most runs are shorter than a cold start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -49,14 +50,18 @@ class RunLogs:
                     log.warning("the log of %s could not be written to %s", self._stream, group, exc_info=True)
 
     def _send(self, group: str, events: list[dict[str, Any]]) -> None:
-        if group not in self._made:
-            for make, names in (("create_log_group", {}), ("create_log_stream", {"logStreamName": self._stream})):
-                try:
-                    getattr(self._client, make)(logGroupName=group, **names)
-                except self._client.exceptions.ResourceAlreadyExistsException:
-                    continue
-            self._made.add(group)
+        self._make(group)
         self._client.put_log_events(logGroupName=group, logStreamName=self._stream, logEvents=events)
+
+    def _make(self, group: str) -> None:
+        if group in self._made:
+            return
+        for make, names in (("create_log_group", {}), ("create_log_stream", {"logStreamName": self._stream})):
+            try:
+                getattr(self._client, make)(logGroupName=group, **names)
+            except self._client.exceptions.ResourceAlreadyExistsException:
+                continue
+        self._made.add(group)
 
     def _flush_often(self) -> None:
         while not self._done.wait(FLUSH_SECONDS):
@@ -67,3 +72,6 @@ class RunLogs:
         self._done.set()
         self._thread.join()
         self.flush()
+        with contextlib.suppress(ClientError, BotoCoreError):
+            for group in GROUPS.values():  # a run without errors has an empty error stream, not none
+                self._make(group)

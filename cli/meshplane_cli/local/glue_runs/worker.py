@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshplane.errors import PlaneError
 from meshplane_cli.local import role_credentials
@@ -25,6 +26,9 @@ from meshplane_cli.local.jvm import Gateway, JvmPool
 from meshplane_cli.local.repairs import glue_job_runs
 from meshplane_cli.local.repairs.glue_job_runs import LocalJobRun
 from meshplane_cli.local.role_credentials import RoleKey
+
+if TYPE_CHECKING:
+    from meshplane_cli.local.optimizers import Optimizers
 
 log = logging.getLogger("meshplane.glue_runs")
 
@@ -49,7 +53,9 @@ class Worker:
         shutil.rmtree(settings.scratch / "runs", ignore_errors=True)
         (settings.scratch / "runs").mkdir(parents=True)
         self.jvms = JvmPool(settings.jars, settings.region, settings.scratch / "jvms")
+        self.optimizers: Optimizers | None = None
         self._closing = threading.Event()
+        self._under_way: set[str] = set()
         self._slots = ThreadPoolExecutor(settings.slots, "glue-run")
         self._dispatcher = threading.Thread(target=self._dispatch, name="glue-runs", daemon=True)
 
@@ -61,9 +67,16 @@ class Worker:
                 target=warm_up.warm, args=(self.jvms, self.settings, self._closing.is_set), name="warm-up", daemon=True
             ).start()
 
+    @property
+    def quiet(self) -> bool:
+        """No job run is under way."""
+        return not self._under_way
+
     def stop(self) -> None:
         """Runs under way fail, and say why; JVMs end."""
         self._closing.set()
+        if self.optimizers is not None:
+            self.optimizers.stop()
         self._dispatcher.join()
         self._slots.shutdown(wait=True)
         self.jvms.close()
@@ -77,6 +90,7 @@ class Worker:
     def _run(self, run: LocalJobRun) -> None:
         if self._closing.is_set() or not run.claim():
             return
+        self._under_way.add(run.job_run_id)
         key = role_credentials.of_role(run.role, run.account)
         logs = RunLogs(client("logs", self.settings.endpoint, run.region, key), run.job_run_id)
         folder = Path(tempfile.mkdtemp(dir=self.settings.scratch / "runs"))
@@ -89,6 +103,7 @@ class Worker:
             log.exception("job run %s", run.job_run_id)
             run.move("FAILED", f"the embedded AWS failed: {type(error).__name__}: {error}")
         finally:
+            self._under_way.discard(run.job_run_id)
             logs.close()
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -149,11 +164,18 @@ def _gateway_environment(gateway: Gateway) -> dict[str, str]:
 
 
 def start(settings: Settings) -> Worker:
-    """Settle what a restart interrupted, then take job runs. The server must answer at `settings.endpoint`."""
+    """Settle what a restart interrupted, then take job runs. The server must answer at `settings.endpoint`.
+
+    The worker's `optimizers` is a source for the timeline; `None` where the settings leave them out.
+    """
+    from meshplane_cli.local.optimizers import Optimizers
     from meshplane_cli.local.repairs import stepfunctions
 
     glue_job_runs.settle_interrupted()
     stepfunctions.settle_interrupted()
     worker = Worker(settings)
     worker.start()
+    if settings.optimizers:
+        worker.optimizers = Optimizers(settings, worker.jvms, lambda: worker.quiet)
+        worker.optimizers.start()
     return worker

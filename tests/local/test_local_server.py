@@ -94,7 +94,7 @@ def test_advance_fires_schedules_in_order_and_on_time(stack: Stack) -> None:
     got: list[dict[str, str]] = []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         got += [json.loads(message["Body"]) for message in messages]
-    assert sum(row["name"] == "hourly" for row in got) == 24
+    assert sum(row["name"] == "hourly" for row in got) == 25, "a rate starts with its schedule, then every hour"
     assert [row["at"][11:] for row in got if row["name"] == "nightly"] == ["02:30:00Z"]
     assert [row["at"] for row in got] == sorted(row["at"] for row in got)
     with pytest.raises(ClientError, match="banana"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meshplane_cli.local.metrics import record
+from meshplane_cli.local.metrics import Value, record
 from meshplane_cli.local.router import ROUTER
 
 log = logging.getLogger("meshplane.alarms")
@@ -46,7 +46,7 @@ class Alarms:
 
     def fire(self, moment: datetime) -> None:
         """Evaluate every alarm as of `moment`."""
-        _measure_queues()
+        _measure_queues(moment)
         for account, region, backend in _backends():
             for alarm in list(backend.alarms.values()):
                 try:
@@ -65,13 +65,14 @@ def _all() -> list[Any]:
     return [alarm for _, _, backend in _backends() for alarm in backend.alarms.values()]
 
 
-def _measure_queues() -> None:
+def _measure_queues(moment: datetime) -> None:
     from moto.sqs.models import sqs_backends
 
     for account, region, backend in list(sqs_backends.iter_backends()):
         for queue in list(backend.queues.values()):
             visible = float(queue.approximate_number_of_messages)
-            record(account, region, "AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, {"QueueName": queue.name}, "Count")
+            name = {"QueueName": queue.name}
+            record(account, region, Value("AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, name, "Count", moment))
 
 
 def _evaluate(account: str, region: str, backend: Any, alarm: Any, moment: datetime) -> None:

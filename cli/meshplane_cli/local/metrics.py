@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from meshplane_cli.local.clock import CLOCK
 
 
-def record(account: str, region: str, namespace: str, name: str, value: float, dimensions: Mapping[str, str], unit: str = "None") -> None:
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of one metric. `at` is the clock's present moment where nothing else is said."""
+
+    namespace: str
+    name: str
+    value: float
+    dimensions: Mapping[str, str]
+    unit: str = "None"
+    at: datetime | None = None
+
+
+def record(account: str, region: str, value: Value) -> None:
     """Put one value."""
     from moto.cloudwatch.models import cloudwatch_backends
 
     datum = {
-        "MetricName": name,
-        "Value": value,
-        "Unit": unit,
-        "Timestamp": CLOCK.now(),
-        "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
+        "MetricName": value.name,
+        "Value": value.value,
+        "Unit": value.unit,
+        "Timestamp": value.at or CLOCK.now(),
+        "Dimensions": [{"Name": key, "Value": text} for key, text in value.dimensions.items()],
     }
-    cloudwatch_backends[account][region].put_metric_data(namespace, [datum])
+    cloudwatch_backends[account][region].put_metric_data(value.namespace, [datum])
 
 
 def from_line(account: str, region: str, line: str) -> int:
@@ -40,7 +54,7 @@ def from_line(account: str, region: str, line: str) -> int:
         values = body.get(name)
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, int | float):
-                record(account, region, namespace, name, float(value), dimensions, unit)
+                record(account, region, Value(namespace, name, float(value), dimensions, unit))
                 count += 1
     return count
 

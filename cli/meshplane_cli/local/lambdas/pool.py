@@ -153,7 +153,7 @@ def _deployed(account: str, region: str, name: str) -> Any:
 
 def _measure(account: str, region: str, name: str, outcome: Outcome, seconds: float) -> None:
     """Lambda's own metrics of one call."""
-    from meshplane_cli.local.metrics import record
+    from meshplane_cli.local.metrics import Value, record
 
     dimensions = {"FunctionName": name}
     for metric, value, unit in (
@@ -161,7 +161,7 @@ def _measure(account: str, region: str, name: str, outcome: Outcome, seconds: fl
         ("Errors", float(bool(outcome.error)), "Count"),
         ("Duration", seconds * 1000, "Milliseconds"),
     ):
-        record(account, region, "AWS/Lambda", metric, value, dimensions, unit)
+        record(account, region, Value("AWS/Lambda", metric, value, dimensions, unit))
 
 
 def error_text(outcome: Outcome) -> str:

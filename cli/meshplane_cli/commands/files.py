@@ -24,8 +24,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Which versions of which raw files a job has consumed, and in which run. --reset adds an entry; nothing is deleted."""
-    found = target(env)
     project, job = split_name(name, "job")
+    found = target(env)
     if reset:
         _reset(found, project, job, tuple(run or ()))
     entries = valid(entry(raw) for raw in read_all(found, found.naming.bucket("refined"), _keys(found, project, job)))

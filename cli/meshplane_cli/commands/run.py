@@ -34,8 +34,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Start a pipeline or one job in AWS. A pipeline's run obeys its concurrency: it may have to wait."""
-    found = target(env)
     project, what = split_name(name, "pipeline")
+    found = target(env)
     given = _params(param or [])
     policies = store(found).policies(project)
     if policies is None:

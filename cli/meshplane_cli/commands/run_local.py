@@ -39,8 +39,8 @@ def command(
 
     Tables and files are those of the AWS that is talked to, which is the embedded one when it is up. Ends with 1 when the job fails.
     """
-    found = target(env)
     project_name, job_name = split_name(name, "job")
+    found = target(env)
     project = project_of(found.checkout, project_name, found.env)
     if job_name not in project.jobs:
         raise CliError(f"{project_name} declares no job '{job_name}'", allowed=", ".join(project.jobs), code=USAGE)

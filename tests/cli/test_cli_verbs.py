@@ -1,0 +1,115 @@
+"""The verbs that need no AWS, the choice of the AWS, and how errors are said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from tests.cli.conftest import ROOT, Cli
+
+from meshplane_cli.main import VERBS
+from meshplane_cli.output import CODES
+
+
+def test_help_names_every_verb_and_every_exit_code(cli: Cli, snapshot: SnapshotAssertion) -> None:
+    told = cli("--help")
+    assert told.exit_code == 0
+    assert [verb for verb in VERBS if verb not in told.stdout] == []
+    assert all(meaning in " ".join(told.stdout.split()) for meaning in CODES.values())
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("local", "demo")])
+def test_every_verb_states_its_exit_codes_and_takes_json(cli: Cli, verb: str) -> None:
+    told = " ".join(cli(verb, "--help").stdout.split())
+    assert "Exit codes: 0 done; 1 problems found; 2 not understood" in told
+    assert "--json" in told
+
+
+def test_help_loads_no_client_of_aws() -> None:
+    heavy = "('boto3', 'pyarrow', 'duckdb', 'pyiceberg', 'pyspark')"
+    code = f"""import sys
+from meshplane_cli.main import run
+try:
+    run(['--help'])
+except SystemExit:
+    print([module for module in {heavy} if module in sys.modules])"""
+    path = f"{ROOT}/functions:{ROOT}/cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": path})
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_the_examples_are_valid(cli: Cli) -> None:
+    told = cli("validate")
+    assert (told.exit_code, told.stdout.strip()) == (0, "customers, sales: no problems.")
+
+
+def test_a_broken_manifest_is_told_in_full(cli: Cli, snapshot: SnapshotAssertion) -> None:
+    manifest = cli.root / "projects/sales/project.yaml"
+    text = manifest.read_text(encoding="utf-8").replace("decimal(12,2)", "decimal(40,2)").replace("reads: orders_raw", "reads: order_raw")
+    manifest.write_text(text, encoding="utf-8")
+    told = cli("validate", "sales")
+    assert told.exit_code == 1
+    assert told.stdout == snapshot
+    found = json.loads(cli("validate", "sales", "--json").stdout)
+    assert found["problems"] == 2
+    assert {problem["path"] for problem in found["projects"]["sales"]} == {"tables.orders.columns.amount", "jobs.load_orders.reads"}
+
+
+def test_a_missing_file_is_a_problem(cli: Cli) -> None:
+    (cli.root / "projects/sales/jobs/daily_revenue.py").unlink()
+    told = cli("validate", "sales")
+    assert told.exit_code == 1
+    assert "jobs/daily_revenue.py" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["validate", "nobody"], 2),
+        (["run", "sales"], 2),
+        (["status", "--env", "moon"], 2),
+        (["new", "Sales"], 2),
+        (["new", "sales"], 2),
+        (["nonsense"], 2),
+        (["publish", "--env", "dev"], 3),
+    ],
+)
+def test_errors_say_what_and_how_to_mend_it(cli: Cli, words: list[str], code: int, snapshot: SnapshotAssertion) -> None:
+    told = cli(*words)
+    assert told.exit_code == code
+    assert told.stderr.replace(str(cli.root), "CHECKOUT") == snapshot
+    assert "Traceback" not in told.stderr + told.stdout
+
+
+def test_an_error_is_json_when_json_is_asked_for(cli: Cli) -> None:
+    told = cli("validate", "nobody", "--json")
+    assert told.exit_code == 2
+    assert json.loads(told.stdout)["error"]["allowed"] == "customers, sales"
+
+
+def test_outside_a_checkout(cli: Cli, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    told = cli("validate")
+    assert told.exit_code == 2
+    assert "no domain.json here or above" in told.stderr
+
+
+def test_a_new_project_is_valid_at_once(cli: Cli) -> None:
+    told = cli("new", "finance")
+    assert (told.exit_code, told.stdout.splitlines()[0]) == (0, "made projects/finance/project.yaml")
+    assert cli("validate", "finance").stdout.strip() == "finance: no problems."
+    assert not list(Path("projects/finance").rglob("*.template"))
+
+
+def test_another_accounts_credentials_are_refused_before_any_other_call(aws: Cli) -> None:
+    domain = json.loads((aws.root / "domain.json").read_text(encoding="utf-8"))
+    domain["accounts"]["dev"] = "111111111111"
+    (aws.root / "domain.json").write_text(json.dumps(domain), encoding="utf-8")
+    told = aws("status")
+    assert told.exit_code == 3
+    assert "another account's. Nothing was called" in told.stderr
+    assert "111111111111, the account of dev in domain.json" in told.stderr

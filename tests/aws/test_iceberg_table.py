@@ -21,7 +21,7 @@ from meshplane.aws.iceberg import catalog
 from meshplane.aws.iceberg import metadata as files
 from meshplane.aws.iceberg.commit import Commits
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
-from meshplane.errors import Conflict, Rejected
+from meshplane.errors import Conflict, NotFound, Rejected
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term, ownership_properties
 from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
@@ -510,6 +510,29 @@ def test_an_unknown_outcome_is_cleared_up_by_reading_again(estate: Clients, carr
     after = raw(estate)
     assert len(after["schemas"]) == 2, "added once"
     assert KIND.compare(to, files.spec(after)) == ()
+
+
+def test_dying_between_the_two_requests_of_a_creation_leaves_one_table(estate: Clients) -> None:
+    unborn = replace(WANT, id=Id("iceberg_table", "f01_de_nowhere.sales_orders"))
+    with pytest.raises(NotFound):  # the metadata is put, the entry is not made
+        adapter(estate).create(unborn, OWNER)
+    adapter(estate).create(WANT, OWNER)
+    bucket, key = files.bucket_and_key(LOCATION)
+    keys = [row["Key"] for row in estate("s3").list_objects_v2(Bucket=bucket, Prefix=key)["Contents"]]
+    assert [f"s3://{bucket}/{one}" for one in keys] == [entry(estate)["Parameters"]["metadata_location"]]
+
+
+def test_a_table_with_a_name_of_its_own_is_found_and_claimed(estate: Clients) -> None:
+    Commits(estate).create(DATABASE, "legacy_orders", SPEC, {})
+    this = Id("iceberg_table", f"{DATABASE}.legacy_orders", "orders")
+    (seen,) = adapter(estate).observe([this], OWNER, {})
+    assert seen.owner is None
+    done = adapter(estate).claim(seen, OWNER)
+    (ours,) = adapter(estate).observe([this], OWNER, {})
+    assert (ours.owner, ours.mark) == (OWNER, done.mark)
+    assert adapter(estate).claim(ours, OWNER) == done, "a second claim commits nothing"
+    with pytest.raises(Conflict):
+        adapter(estate).claim(ours, OTHER)
 
 
 def test_two_writers_at_once_lose_no_commit(estate: Clients) -> None:

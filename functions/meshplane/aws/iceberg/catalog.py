@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from meshplane.aws.clients import Clients
@@ -30,7 +31,7 @@ def entries(clients: Clients, listings: Listings, naming: Naming, project: str, 
     elsewhere = sorted({split(one)[:2] for one in ids if not split(one)[1].startswith(f"{project}_")})
     for database, name in elsewhere:
         if f"{database}.{name}" not in known:
-            entry = listings.once(("table", database, name), lambda database=database, name=name: get(clients, database, name))  # type: ignore[misc]
+            entry = listings.once(("table", database, name), partial(get, clients, database, name))
             found += [entry] if entry is not None else []
     return found
 

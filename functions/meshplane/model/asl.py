@@ -146,7 +146,7 @@ def _notice(arn: str, name: str, context: Context) -> dict[str, State]:
         "Resource": PUBLISH,
         "Parameters": {"TopicArn": arn, "Subject": f"{name} failed in {context.naming.env}", "Message.$": text},
         "ResultPath": None,
-        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2.0, "MaxAttempts": 3}],
+        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2.0, "MaxAttempts": 2}],
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": FAILED}],
         "Next": FAILED,
     }

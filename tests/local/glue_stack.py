@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -99,6 +100,7 @@ def stack(state: Path, slots: int = 2) -> Iterator[Stack]:
     for backends in list(BackendDict._instances):
         for _, _, backend in list(backends.iter_backends()):
             backend.reset()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

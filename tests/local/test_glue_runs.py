@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.glue_stack import CATALOG, ROLE, Stack, stack
+from tests.local.glue_stack import CATALOG, CONF, ROLE, Stack, stack
 
 from meshplane_cli.local import role_credentials
 
@@ -217,16 +217,16 @@ print(spark.read.csv("s3://data/in/").count(), spark.table("glue_catalog.db.merg
     seen: list[tuple[str, str]] = []
     original = BaseResponse.setup_class
 
-    def noting(self: Any, request: Any, full_url: Any, headers: Any, *more: Any, **named: Any) -> Any:
-        signature = str(headers.get("Authorization", ""))
+    def noting(self: Any, request: Any, *more: Any, **named: Any) -> Any:
+        signature = str(request.headers.get("Authorization", ""))
         if "Credential=" in signature:
             scope = signature.split("Credential=")[1].split("/")
             seen.append((scope[3], scope[0]))
-        return original(self, request, full_url, headers, *more, **named)
+        return original(self, request, *more, **named)
 
     for role in (ROLE, other):
         command = {"Name": "glueetl", "ScriptLocation": "s3://artifacts/scripts/reader.py"}
-        update = {"Role": role, "Command": command, "DefaultArguments": {"--conf": aws_conf(), "--datalake-formats": "iceberg"}}
+        update = {"Role": role, "Command": command, "DefaultArguments": {"--conf": CONF, "--datalake-formats": "iceberg"}}
         aws.glue.update_job(JobName="reader", JobUpdate=update)
         seen.clear()
         BaseResponse.setup_class = noting
@@ -241,10 +241,6 @@ print(spark.read.csv("s3://data/in/").count(), spark.table("glue_catalog.db.merg
         name = role.rpartition("/")[2]
         assert {service for service, _ in signed} >= {"s3", "glue", "logs"}
         assert {caller for _, caller in signed} == {(ROLE.split(":")[4], name)}
-
-
-def aws_conf() -> str:
-    return " --conf ".join(f"{key}={value}" for key, value in CATALOG.items())
 
 
 def test_state_machine_waits_for_spark_and_fails_with_it(aws: Stack) -> None:

@@ -33,6 +33,8 @@ LIMIT = 2  # JVMs alive at once: 0.6 to 0.9 GB each, on a laptop of 2 cores
 PATIENCE = 5.0  # seconds to wait for a warm JVM before another one is started: most runs are shorter than a cold start
 START_SECONDS = 60.0
 CLEAN_SECONDS = 15.0  # for stopping what a run left; a JVM that takes longer is replaced
+IDLE_SECONDS = 3.0  # for what a killed run has still under way there
+_AT_WORK = ("py4j.reflection.MethodInvoker", "org.apache.spark.executor.Executor$TaskRunner")
 RETIRE_AFTER = 200  # runs: generated classes add up
 # Short local runs gain more from a quick compiler than from a good one: 15 → 10 s for a whole job.
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -234,12 +236,11 @@ class Jvm:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
     def _await_idle(self) -> None:
-        """A killed run's last command may still be at work (a commit, an upload): wait until only this one is."""
-        until = time.monotonic() + CLEAN_SECONDS / 3
+        """A killed run's last command or task may still be at work (a commit, an upload, a loop): wait until only this call is."""
+        until = time.monotonic() + IDLE_SECONDS
         while True:
-            stacks = self._jvm.java.lang.Thread.getAllStackTraces().values()
-            busy = sum("py4j.reflection.MethodInvoker" in self._jvm.java.util.Arrays.toString(stack) for stack in stacks)
-            if busy <= 1:
+            stacks = [self._jvm.java.util.Arrays.toString(stack) for stack in self._jvm.java.lang.Thread.getAllStackTraces().values()]
+            if sum(any(work in stack for work in _AT_WORK) for stack in stacks) <= 1:
                 return
             if time.monotonic() > until:
                 raise RuntimeError("a killed run is still at work in its JVM")

@@ -56,6 +56,7 @@ class Node:
     column: int = 1
     key_line: int = 1
     key_column: int = 1
+    text: str = ""  # a scalar as it was written
 
     def children(self) -> Iterator[tuple[str | int, Node]]:
         """Keys or indices with their nodes; nothing for a scalar."""
@@ -184,7 +185,7 @@ class _Reader:
             return Node(self.sequence(event, path, depth), path, line, column)
         if not isinstance(event, ScalarEvent):
             raise self.stop("yaml-syntax", "a value is expected here")
-        return Node(_core(event) if event.implicit[0] else event.value, path, line, column)
+        return Node(_core(event) if event.implicit[0] else event.value, path, line, column, text=event.value)
 
     def mapping(self, start: MappingStartEvent, path: Path, depth: int) -> dict[str, Node]:
         out: dict[str, Node] = {}
@@ -205,10 +206,7 @@ class _Reader:
             self.line, self.column = line, column
             if start.flow_style and plain and child.value is None and last and split_at_comma(out[last].value):
                 # `{ type: decimal(12,2) }`: put together what YAML split, so that nothing else is blamed for it.
-                whole = f"{out[last].value},{key}"
-                out[last].value = whole
-                self.line, self.column = out[last].line, out[last].column
-                self.report("yaml-split", "YAML splits this at the comma inside { }", (*path, last), whole, f'quote it: "{whole}"')
+                self.joined(out[last], f"{out[last].value},{key}", "{ }")
                 continue
             if key in out:
                 self.report(
@@ -219,6 +217,16 @@ class _Reader:
                 self.report("yaml-key", "a key is missing before the colon", path, mend="write a name before the colon")
                 continue
             out[key], last = child, key
+
+    def joined(self, node: Node, whole: str, inside: str) -> None:
+        """A value that YAML split at its commas, put together again; the last report of it holds all of it."""
+        node.value = whole
+        path = dotted(node.path)
+        if self.problems and (self.problems[-1].code, self.problems[-1].path) == ("yaml-split", path):
+            self.problems.pop()
+        self.line, self.column = node.line, node.column
+        quoted = f"'{whole}'" if '"' in whole else f'"{whole}"'
+        self.report("yaml-split", f"YAML splits this at the comma inside {inside}", node.path, whole, f"quote it: {quoted}")
 
     def key_refused(self, event: Any) -> None:
         if isinstance(event, AliasEvent | ScalarEvent):
@@ -232,10 +240,7 @@ class _Reader:
             child.key_line, child.key_column = child.line, child.column
             plain = isinstance(event, ScalarEvent) and event.implicit[0]
             if start.flow_style and plain and out and isinstance(child.value, str | int) and split_at_comma(out[-1].value):
-                whole = f"{out[-1].value}, {getattr(child.value, 'text', child.value)}"
-                out[-1].value = whole
-                self.line, self.column = out[-1].line, out[-1].column
-                self.report("yaml-split", "YAML splits this at the comma inside [ ]", (*path, len(out) - 1), whole, f'quote it: "{whole}"')
+                self.joined(out[-1], f"{out[-1].value}, {getattr(child.value, 'text', child.value)}", "[ ]")
                 continue
             out.append(child)
         return out

@@ -103,7 +103,7 @@ def _report(model: type[BaseModel], error: ErrorDetails, loc: Loc, findings: Fin
     if kind == "extra_forbidden":
         return _unknown(model, loc, findings)
     if value is None and "text" not in context:
-        return findings.add("empty-value", loc, "nothing stands after the colon", mend="write a value, or leave the key out")
+        return _empty(loc, findings)
     if "text" in context:
         given = {key: context[key] for key in ("found", "allowed", "mend")}
         return findings.add(kind, loc, context["text"], **given, at_key=at_key)
@@ -127,6 +127,13 @@ def _report(model: type[BaseModel], error: ErrorDetails, loc: Loc, findings: Fin
     else:
         code, message, allowed = _KINDS.get(kind, ("text-form", "this is not possible here", ""))
     return findings.add(code, loc, message, found=found, allowed=allowed, at_key=at_key)
+
+
+def _empty(loc: Loc, findings: Findings) -> None:
+    word = findings.resolve(loc).text
+    if word:
+        return findings.add("empty-value", loc, f"YAML reads {word} as nothing", found=word, mend=f'write "{word}" if it is meant as text')
+    return findings.add("empty-value", loc, "nothing stands after the colon", mend="write a value, or leave the key out")
 
 
 def _unknown(model: type[BaseModel], loc: Loc, findings: Findings) -> None:

@@ -11,8 +11,12 @@ _BRACES = re.compile(r"\{[^\"']*:\s*[^\"'{},\[\]]*[^\s\"'{},:\[]\{|\{[^\"']*:\s*
 
 
 def split_at_comma(value: object) -> bool:
-    """Is this a text whose parenthesis was left open, as `decimal(12` of `decimal(12,2)` inside `{ }` or `[ ]`?"""
-    return isinstance(value, str) and re.match(r"\w+\(", value) is not None and value.count("(") > value.count(")")
+    """Is this a text whose parenthesis or < was left open, as `decimal(12` of `decimal(12,2)` inside `{ }` or `[ ]`?"""
+    if not isinstance(value, str):
+        return False
+    return value.count("(") > value.count(")") or (
+        re.match(r"(list|map|struct)\s*<", value) is not None and value.count("<") > value.count(">")
+    )
 
 
 def name_trap(text: str, file: str, line: int, column: int, said: str) -> Problem:

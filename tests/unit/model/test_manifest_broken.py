@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshplane.errors import ManifestInvalid
+from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model import manifest
 from meshplane.model.message_ids import CODES
 
@@ -24,7 +24,7 @@ def written(path: Path) -> str:
     return text + more[2] * int(more[1]) + "\n" if more else text
 
 
-def problems_of(text: str) -> tuple[manifest.Problem, ...]:
+def problems_of(text: str) -> tuple[Problem, ...]:
     return manifest.check(text, file="project.yaml", project="sales", environments=ENVIRONMENTS, exists=lambda path: "missing" not in path)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshplane.errors import ManifestInvalid
 from meshplane.model import manifest, project
 from meshplane.model.domain import Domain
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
@@ -161,7 +162,7 @@ def test_an_overlay_changes_its_environment_only() -> None:
 
 def test_every_environment_is_judged_not_only_the_current_one() -> None:
     text = HEAD + "jobs:\n  load: { script: a.py }\nenvironments:\n  prod:\n    jobs.load.timeout: 9d\n"
-    with pytest.raises(manifest.ManifestInvalid) as caught:
+    with pytest.raises(ManifestInvalid) as caught:
         load(text, "dev")
     (problem,) = caught.value.problems
     assert (problem.code, problem.line, problem.path) == ("duration-range", 8, "environments.prod.jobs.load.timeout")
@@ -217,6 +218,60 @@ def test_what_a_release_must_hold() -> None:
     sales = load(SALES)
     assert manifest.needed_files(sales) == ("jobs/report.py", "lib/", "lib/x.jar", "pipelines/own.asl.json")
     assert manifest.packages(sales) == ("a==1", "b==2")
+
+
+def test_what_yaml_splits_at_commas_is_put_together_and_named_once() -> None:
+    text = HEAD + (
+        "tables:\n  o: { layer: refined, columns: { id: long, d: decimal(12,2), m: map<string, int> }, partition: [bucket(16, id), month(at)] }\n"
+        "jobs: { l: { use: merge, reads: a.b, writes: o, with: { map: { d: 1 + coalesce(x, y, z), m: upper(q) } } } }\n"
+    )
+    problems = manifest.check(text, file="f", project="sales")
+    assert [(p.code, p.found) for p in problems] == [
+        ("yaml-split", "decimal(12,2)"),
+        ("yaml-split", "map<string,int>"),
+        ("yaml-split", "bucket(16, id)"),
+        ("ref-column", "at"),
+        ("merge-key", "no key"),
+        ("yaml-split", "1 + coalesce(x,y,z)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("tables.o.optimizers: { retention: { days: 9 } }\n    tables.o.optimizers.retention.days: 3", "overlay-twice"),
+        ("tables.o.optimizers.retention.days: 3\n    tables.o.optimizers: { retention: { days: 9 } }", "overlay-twice"),
+        ("tables.o.columns.id: int", "overlay-fixed"),
+        ("tables.o.key: id", "overlay-fixed"),
+        ("tables.p: { layer: refined }", "overlay-unknown"),
+        ("metadata.name: other", "overlay-fixed"),
+        ("tables: 3", "overlay-fixed"),
+        ("environments: {}", "overlay-fixed"),
+        ("tables.o.optimizers.retention.dayz: 3", "unknown-key"),
+        ("policy.manage: [update]", "policy-observe"),
+    ],
+)
+def test_an_overlay_changes_only_what_may_differ_and_names_its_own_line(line: str, code: str) -> None:
+    text = HEAD + f"tables:\n  o: {{ layer: refined, columns: {{ id: long }} }}\nenvironments:\n  prod:\n    {line}\n"
+    (problem,) = manifest.check(text, file="f", project="sales")
+    assert problem.code == code
+    assert problem.line >= 8
+    assert problem.path.startswith("environments.prod.")
+
+
+@pytest.mark.parametrize("written", ["5.1", '"5.1"'])
+def test_a_version_needs_no_quotes(written: str) -> None:
+    assert load(HEAD + f"jobs: {{ l: {{ script: a.py, glueVersion: {written} }} }}\n").jobs["l"].glue_version == "5.1"
+
+
+def test_a_word_that_yaml_reads_as_nothing_is_named() -> None:
+    text = HEAD + "tables: { o: { layer: raw, format: csv, csv: { nullText: NULL }, columns: { id: string } } }\n"
+    (problem,) = manifest.check(text, file="f", project="sales")
+    assert (problem.code, problem.message, problem.mend) == (
+        "empty-value",
+        "YAML reads NULL as nothing",
+        'write "NULL" if it is meant as text',
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from ruamel.yaml import YAML
 
@@ -16,8 +16,23 @@ ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "docs/manifest.schema.json"
 TWINS = sorted((ROOT / "tests/broken").glob("*.fixed.yaml"))
 # Faults of shape that a schema can see; references, YAML and meaning are the loader's.
-SHAPE = ("unknown-key", "not-delivered", "missing-key", "want-text", "want-true-false", "want-map", "want-list", "not-one-of", "out-of-range",
-         "type-other-word", "type-unsupported", "duration-unit", "worker-type", "name-pattern", "overlay-fixed")  # fmt: skip
+SHAPE = (
+    "unknown-key",
+    "not-delivered",
+    "missing-key",
+    "want-text",
+    "want-true-false",
+    "want-map",
+    "want-list",
+    "not-one-of",
+    "out-of-range",
+    "type-other-word",
+    "type-unsupported",
+    "duration-unit",
+    "worker-type",
+    "name-pattern",
+    "overlay-fixed",
+)
 
 
 def plain(path: Path) -> Any:

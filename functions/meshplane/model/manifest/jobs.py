@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Strict, WithJsonSchema
 
 from meshplane.model.manifest.parts import (
     Description,
@@ -17,6 +17,7 @@ from meshplane.model.manifest.parts import (
     Setting,
     Text,
     Whole,
+    as_written,
     duration,
     field,
     named,
@@ -34,6 +35,8 @@ FolderPath = Annotated[str, relative("folder", "/")]
 JarPaths = Annotated[tuple[Annotated[str, relative("jar", ".jar")], ...], OneOrList()]
 Timeout = Annotated[timedelta, duration("1m", "7d", "1m")]
 
+# 5.1 without quotes is a number to YAML.
+GlueVersion = Annotated[Literal["5.1"], BeforeValidator(as_written), WithJsonSchema({"enum": ["5.1", 5.1]})]
 # What Glue 5.1 runs Spark batch jobs on; G.025X is for streaming, Z.2X for Ray.
 WORKER_TYPES = ("G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X")
 
@@ -146,4 +149,4 @@ class JobPart(Part):
     secrets: dict[str, SecretName] = field("Name in the job → secret of the project in Secrets Manager.", default_factory=dict)
     arguments: dict[str, Setting] = field("Further Glue arguments, `--name: value`.", overlay=True, default_factory=dict)
     max_concurrent_runs: Whole = field("Most runs at once. Default 10.", overlay=True, default=10, ge=1, le=1000)
-    glue_version: Literal["5.1"] = field("Glue's version. Default 5.1.", default="5.1")
+    glue_version: GlueVersion = field("Glue's version. Default 5.1.", default="5.1")

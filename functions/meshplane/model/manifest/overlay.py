@@ -101,11 +101,15 @@ class _Walker:
     def change(self, cursor: Any, at: Loc, keys: list[str], node: Node) -> None:
         """A marked field: what is below it may differ too. The keys of free maps (Spark's) hold dots themselves."""
         loc = (*at, ".".join(keys)) if keys and get_origin(cursor) is dict else (*at, *keys)
-        if loc in self.changes:
-            line = self.changes[loc].key_line
-            return self.fail(
-                node, "overlay-twice", f"'{'.'.join(map(str, loc))}' is changed twice", mend=f"it stands in line {line} already"
-            )
+        for other, earlier in self.changes.items():
+            shared = min(len(other), len(loc))
+            if other[:shared] == loc[:shared]:  # the same field, or one inside the other: which wins would hang on the order of keys
+                return self.fail(
+                    node,
+                    "overlay-twice",
+                    f"'{'.'.join(map(str, loc))}' is changed twice",
+                    mend=f"line {earlier.key_line} changes it already",
+                )
         self.changes[loc] = node
         return None
 

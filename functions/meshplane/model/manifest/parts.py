@@ -115,14 +115,15 @@ Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 
 
-def _written(value: object) -> object:
+def as_written(value: object) -> object:
+    """A number or boolean as the text that stands in the file."""
     if isinstance(value, bool):
         return str(value).lower()
     return value.text if isinstance(value, WrittenInt | WrittenFloat) else value
 
 
 # Settings of Spark and the like: numbers and booleans are taken as they are written.
-Setting = Annotated[str, BeforeValidator(_written), Strict(), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Setting = Annotated[str, BeforeValidator(as_written), Strict(), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 def named(what: str, pattern: str, allowed: str, longest: int = 255) -> Checked:

@@ -109,6 +109,8 @@ def _at(inner: str) -> None:
 def check_timezone(name: str) -> str:
     """The IANA name itself. Where no time zone data is installed only its form is judged."""
     try:
+        if name in ("localtime", "posixrules", "Factory"):  # files of a machine, no names of IANA
+            raise ValueError
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = zoneinfo.available_timezones()

@@ -139,7 +139,7 @@ class Projected(Part):
     short = ({"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},)
 
 
-OFF: JsonSchema = {"const": "off", "description": "Exists, disabled."}
+OFF: JsonSchema = {"enum": ["on", "off"], "description": "off: exists, disabled."}
 
 
 class _Optimizer(Part):
@@ -149,9 +149,7 @@ class _Optimizer(Part):
 
     @classmethod
     def expand(cls, value: object) -> object:
-        if isinstance(value, str) and value in ("on", "off"):
-            return {"enabled": value == "on"}
-        return {"enabled": value} if isinstance(value, bool) else value
+        return {"enabled": value == "on"} if value in ("on", "off") else value
 
 
 class CompactionPart(_Optimizer):

@@ -52,7 +52,7 @@ class Tables:
         found = StaticTable.from_metadata(location, self._settings())
         names = [field.name for field in found.schema().fields]
         chosen = [name for name in names if columns is None or name.lower() in columns] or names[:1]
-        return found.scan(selected_fields=tuple(chosen), limit=limit).to_arrow()
+        return _without_zones(found.scan(selected_fields=tuple(chosen), limit=limit).to_arrow())
 
     def _hive(self, table: dict[str, Any]) -> Any:
         import pyarrow as pa
@@ -125,3 +125,13 @@ class Tables:
         if schema in LAYERS or "_" in schema:
             return sorted(f"{schema}.{name}" for name in found)
         return sorted(f"{schema}.{name.removeprefix(f'{schema}_')}" for name in found if name.startswith(f"{schema}_"))
+
+
+def _without_zones(rows: Any) -> Any:
+    """Instants as plain times in UTC: DuckDB computes with zones only by an extension that it would download."""
+    import pyarrow as pa
+
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz:
+            rows = rows.set_column(index, field.name, rows.column(index).cast(pa.timestamp(field.type.unit)))
+    return rows

@@ -19,7 +19,7 @@ def command(
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Rows of the domain's tables by SQL (DuckDB's), without starting Spark. Only the columns that are named are read."""
+    """Rows of the domain's tables by SQL (DuckDB's), without starting Spark. Only the columns that are named are read; times are UTC."""
     query = _parsed(sql)
     found = Tables(target(env))
     result = _run(found, query, limit)
@@ -53,11 +53,11 @@ def _run(tables: Tables, query: Any, limit: int) -> Any:
 
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     named = None if list(query.find_all(exp.Star)) else {column.name.lower() for column in query.find_all(exp.Column)}
-    connection = duckdb.connect(config={"enable_external_access": "false", "python_enable_replacements": "false", "timezone": "UTC"})
+    connection = duckdb.connect(config={"enable_external_access": "false", "python_enable_replacements": "false"})
     known: dict[tuple[str, str], str] = {}
     for table in list(query.find_all(exp.Table)):
         if not table.db:
-            if table.name not in own:
+            if table.name and table.name not in own:  # one without a name is a function's
                 raise CliError(
                     f"which {table.name}?", allowed="LAYER.TABLE, DATABASE.TABLE or PROJECT.TABLE", mend=f"sales.{table.name}", code=USAGE
                 )
@@ -69,7 +69,7 @@ def _run(tables: Tables, query: Any, limit: int) -> Any:
         alias = table.alias or table.name
         table.replace(exp.to_table(known[key]).as_(alias))
     try:
-        return connection.execute(query.sql(dialect="duckdb")).fetch_arrow_table().slice(0, limit + 1)
+        return connection.sql(query.sql(dialect="duckdb")).limit(limit + 1).to_arrow_table()
     except duckdb.Error as error:
         raise CliError("the query cannot be answered", found=str(error).splitlines()[0], code=USAGE) from error
 

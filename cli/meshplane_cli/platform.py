@@ -17,29 +17,39 @@ from meshplane.model.naming import Naming
 from meshplane.model.release import PlatformRelease
 
 LIBRARY = "dp_foundation"
+PACKAGES = (LIBRARY, "core")  # `core` holds the first generation's import paths
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip: the same files give the same bytes
 Clients = Callable[[str], Any]
 
 
-def library_zip(folder: Path) -> bytes:
-    """The library as Glue takes it in --extra-py-files, reproducible. `folder` holds the package."""
+def library_zip(root: Path) -> bytes:
+    """The library as Glue takes it in --extra-py-files, reproducible. `root` is the checkout: the zip also carries its `domain.json`
+    and the patterns of names (REQUIREMENTS D1, D2)."""
+    glue_jobs = root / "glue_jobs"
+    carried = {
+        file.relative_to(glue_jobs).as_posix(): file
+        for package in PACKAGES
+        for file in (glue_jobs / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    carried[f"{LIBRARY}/domain.json"] = root / "domain.json"
+    carried[f"{LIBRARY}/naming.json"] = root / "functions" / "meshplane" / "naming.json"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
-        for file in sorted((folder / LIBRARY).rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                package.writestr(entry, file.read_bytes())
+        for name in sorted(carried):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            package.writestr(entry, carried[name].read_bytes())
     return packed.getvalue()
 
 
-def publish_platform(client: Clients, naming: Naming, glue_jobs: Path) -> PlatformRelease:
+def publish_platform(client: Clients, naming: Naming, root: Path) -> PlatformRelease:
     """Upload what is not there yet, then name it in the parameter: readers see the old release or the new one, whole.
 
-    `glue_jobs` is the folder with `dp_foundation/` and `jobs/`. Raises botocore's ClientError.
+    `root` is the checkout. Raises botocore's ClientError.
     """
-    library = _put(client, naming, f"{LIBRARY}.zip", library_zip(glue_jobs))
-    scripts = sorted((glue_jobs / "jobs").glob("*.py"))
+    library = _put(client, naming, f"{LIBRARY}.zip", library_zip(root))
+    scripts = sorted((root / "glue_jobs" / "jobs").glob("*.py"))
     jobs = {script.stem: _put(client, naming, script.name, script.read_bytes()) for script in scripts if script.stem != "__init__"}
     release = PlatformRelease(library, jobs)
     body = json.dumps(asdict(release), sort_keys=True)

@@ -25,7 +25,7 @@ def deploy_plane(stack: Stack, say: Say) -> Deployed:
     started = time.monotonic()
     baseline = seed.seed(client, naming)
     say(f"baseline: buckets, key, network, databases, parameters ({time.monotonic() - started:.1f} s)")
-    release = publish_platform(client, naming, stack.place.root / "glue_jobs")
+    release = publish_platform(client, naming, stack.place.root)
     say(f"platform release: {release.library}")
     domain = stack.place.domain()
     parameters = {

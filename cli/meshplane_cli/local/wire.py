@@ -99,7 +99,9 @@ def _routes(service: str) -> tuple[_Route, ...]:
 
 def _route_of(operation: Any) -> _Route:
     path, _, constants = operation.http["requestUri"].partition("?")
-    pattern = re.sub(r"\\\{([A-Za-z]+)\\\+\\\}", r".+", re.sub(r"\\\{([A-Za-z]+)\\\}", r"[^/]+", re.escape(path)))
+    # An ARN's slashes arrive decoded: WSGI unquotes the path before anyone sees it.
+    labels = re.compile(r"\\\{([A-Za-z]+)(\\\+)?\\\}")
+    pattern = labels.sub(lambda label: ".+" if label[2] or label[1].lower().endswith("arn") else "[^/]+", re.escape(path))
     shape = operation.input_shape
     where: dict[str, list[str]] = {"querystring": [], "header": []}
     for name in shape.required_members if shape is not None else ():

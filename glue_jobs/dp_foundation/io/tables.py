@@ -38,9 +38,9 @@ def find(name: str, catalog_db: str = "", declared: Mapping[str, Table] | None =
     if len(parts) == 3 and parts[0] == CATALOG:
         parts = parts[1:]
     bare, database = parts[-1], (parts[0] if len(parts) == 2 else catalog_db.lower())
-    if not catalog_db and ".".join(parts) in tables:
-        table = tables[".".join(parts)]
-        return Target(table.database, table.name, table)
+    logical = tables.get(".".join(parts))
+    if logical is not None and catalog_db.lower() in ("", logical.database):
+        return Target(logical.database, logical.name, logical)
     for table in tables.values():
         if bare in (table.name, table.logical.rpartition(".")[2]) and database in ("", table.database):
             if not database and bare != table.name and "." in table.logical:

@@ -1,0 +1,135 @@
+"""`meshplane demo`: the main job on the embedded AWS, nothing of it staged.
+
+It does what a person does, with the same functions as the verbs: brings the embedded AWS up, publishes the example projects, drops sample
+files into the raw bucket and watches. What starts the pipelines is the plane, and what computes the rows is Spark.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshplane.model.runs import Run
+from meshplane_cli.manifests import project_of, text_of
+from meshplane_cli.output import PROBLEMS, CliError, say, show
+from meshplane_cli.surroundings import Target, checkout, target
+
+PROJECTS = ("customers", "sales")
+LAST = ("sales", "daily")  # the pipeline whose success after the customers' ends the demo
+FIRST_ROWS = "select * from sales.daily_revenue order by day, country, currency limit 8"
+COUNT = 'select count(*) as "rows", sum(orders) as orders, sum(revenue_eur) as revenue_eur from sales.daily_revenue'
+
+
+def command(
+    timeout: Annotated[int, typer.Option(help="Seconds to wait for the pipelines at most.")] = 300,
+) -> None:
+    """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS. The stack stays up afterwards."""
+    began = time.monotonic()
+    found = _bring_up()
+    _publish(found)
+    since = datetime.now(UTC)
+    _drop_files(found)
+    _follow(found, since, timeout)
+    _print_rows()
+    say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")
+    _what_next(found)
+
+
+def _bring_up() -> Target:
+    from meshplane_cli.local import stack
+
+    place = checkout()
+    up = stack.up(place.root, lambda line: say(f"▸ {line}"))
+    os.environ.update(up.env())
+    return target("dev")
+
+
+def _publish(found: Target) -> None:
+    from meshplane_cli.commands.publish import wait_for
+    from meshplane_cli.releases import build, upload
+
+    versions = {}
+    for name in PROJECTS:
+        project = project_of(found.checkout, name, found.env)
+        versions[name] = upload(found, build(found.checkout.folder(name), project, found.naming, say), text_of(found.checkout, name))
+        say(f"▸ {name}: manifest uploaded, version {versions[name]}")
+    ends = wait_for(found, versions, timeout=120)
+    broken = [name for name, end in ends.items() if not end.done]
+    if broken:
+        raise CliError(f"not as their manifests say: {', '.join(broken)}", mend=f"meshplane status {broken[0]}", code=PROBLEMS)
+
+
+def _drop_files(found: Target) -> None:
+    from meshplane_cli.sample_data import write
+
+    bucket = found.naming.bucket("raw")
+    files = write(Path(found.checkout.root) / ".meshplane" / "sample")
+    for key, path in files.items():
+        found.clients("s3").upload_file(str(path), bucket, key)
+        say(f"▸ s3://{bucket}/{key}  ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _follow(found: Target, since: datetime, timeout: float) -> None:
+    """Say what the runs do until sales.daily has succeeded after customers.daily did, and nothing is open."""
+    from meshplane_cli.records import ENDED, store
+
+    runs, told = store(found), {}
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        new = [run for name in PROJECTS for run in runs.history(name) if run.created >= since.strftime("%Y-%m-%dT%H:%M:%S")]
+        for run in sorted(new, key=lambda run: run.created):
+            if told.get(run.run_id) != run.status:
+                told[run.run_id] = run.status
+                say(f"▸ {run.project}.{run.pipeline}  {run.status.lower():<10} {run.run_id}  ({run.trigger})")
+        failed = [run for run in new if run.status in ENDED - {"SUCCEEDED", "SKIPPED"}]
+        if failed:
+            raise CliError(f"{failed[0].project}.{failed[0].pipeline} failed", mend=f"meshplane logs {failed[0].run_id}", code=PROBLEMS)
+        if _done(new, ENDED):
+            return
+        time.sleep(0.3)
+    raise CliError(f"the pipelines are not done after {timeout:.0f} s", mend="meshplane runs sales; meshplane runs customers")
+
+
+def _done(runs: list[Run], ended: frozenset[str]) -> bool:
+    fed = [run.ended for run in runs if run.project == "customers" and run.status == "SUCCEEDED"]
+    after = [run for run in runs if (run.project, run.pipeline) == LAST and run.trigger == "after_customers" and run.status == "SUCCEEDED"]
+    return bool(fed) and bool(after) and all(run.status in ended for run in runs)
+
+
+def _print_rows() -> None:
+    from meshplane_cli.commands.query import command as query
+
+    show("The first rows of the curated table, read without Spark:", style="bold")
+    query(FIRST_ROWS)
+    query(COUNT)
+
+
+def _what_next(found: Target) -> None:
+    show("Now you (copy one line at a time):", style="bold")
+    manifest = f"s3://{found.naming.bucket('artifacts')}/{found.naming.manifest_key('sales')}"
+    for title, line in five(manifest):
+        show(f"  # {title}", style="dim")
+        show(f"  {line}")
+
+
+def five(manifest: str) -> list[tuple[str, str]]:
+    """Five commands to copy: change, break, look, put back, down. `tests/e2e` runs each."""
+    env = 'eval "$(./dev meshplane local env)"'
+    return [
+        (
+            "change: a new column, and snapshots kept for 14 days; upload with any S3 client",
+            f"{env}; sed 's/^      currency: string$/&\\n      channel: string/; s/days: 30/days: 14/' projects/sales/project.yaml | aws s3 cp - {manifest}",
+        ),
+        (
+            "break: a type that cannot be; nothing in AWS changes",
+            f"{env}; sed 's/amount: decimal(12,2)/amount: decimal(40,2)/' projects/sales/project.yaml | aws s3 cp - {manifest}",
+        ),
+        ("look: what the plane says of it, with file, line and mend", "./dev meshplane status sales"),
+        ("put back: publish the project as it lies here", "./dev meshplane publish sales"),
+        ("down: stop the embedded AWS, keep its state", "./dev meshplane local down"),
+    ]

@@ -222,8 +222,9 @@ def test_what_a_release_must_hold() -> None:
 
 def test_what_yaml_splits_at_commas_is_put_together_and_named_once() -> None:
     text = HEAD + (
-        "tables:\n  o: { layer: refined, columns: { id: long, d: decimal(12,2), m: map<string, int> }, partition: [bucket(16, id), month(at)] }\n"
-        "jobs: { l: { use: merge, reads: a.b, writes: o, with: { map: { d: 1 + coalesce(x, y, z), m: upper(q) } } } }\n"
+        "tables:\n  o: { layer: refined, columns: { id: long, d: decimal(12,2), m: map<string, int> },"
+        " partition: [bucket(16, id), month(at)] }\n"
+        "jobs: { l: { use: merge, reads: crm.b, writes: o, with: { map: { d: 1 + coalesce(x, y, z), m: upper(q) } } } }\n"
     )
     problems = manifest.check(text, file="f", project="sales")
     assert [(p.code, p.found) for p in problems] == [
@@ -246,7 +247,7 @@ def test_what_yaml_splits_at_commas_is_put_together_and_named_once() -> None:
         ("tables.p: { layer: refined }", "overlay-unknown"),
         ("metadata.name: other", "overlay-fixed"),
         ("tables: 3", "overlay-fixed"),
-        ("environments: {}", "overlay-fixed"),
+        ("environments: { dev: {} }", "overlay-unknown"),
         ("tables.o.optimizers.retention.dayz: 3", "unknown-key"),
         ("policy.manage: [update]", "policy-observe"),
     ],
@@ -302,9 +303,7 @@ def test_a_word_that_yaml_reads_as_nothing_is_named() -> None:
     ],
 )
 def test_schedules_are_judged_field_by_field(form: str, written: str, accepted: bool) -> None:
-    text = (
-        HEAD
-        + f'jobs: {{ l: {{ script: a.py }} }}\npipelines: {{ p: {{ steps: [l], triggers: {{ t: {{ schedule: "{form}({written})" }} }} }} }}\n'
-    )
+    trigger = f'{{ schedule: "{form}({written})" }}'
+    text = HEAD + "jobs: { l: { script: a.py } }\n" + f"pipelines: {{ p: {{ steps: [l], triggers: {{ t: {trigger} }} }} }}\n"
     problems = manifest.check(text, file="f", project="sales")
     assert (problems == ()) is accepted, problems

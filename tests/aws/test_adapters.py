@@ -25,12 +25,14 @@ def as_list(tags: dict[str, str], key: str = "Key", value: str = "Value") -> lis
     return [{key: name, value: text} for name, text in tags.items()]
 
 
-def opened(clients: Clients, module: str) -> Callable[[], Any]:
+SOMEBODY = Provenance("abc123", "ci", "example/repository")
+
+
+def opened(clients: Clients, module: str, provenance: Provenance = SOMEBODY) -> Callable[[], Any]:
     """The adapter of a kind, over fresh listings each time."""
     adapter = import_module(f"meshplane.aws.kinds.{module}").adapter
 
     def open_one() -> Any:
-        provenance = Provenance("abc123", "ci", "example/repository")
         return adapter(Opening(clients, Listings(clients, NAMING), NAMING, provenance, StandingClock()))
 
     return open_one
@@ -40,7 +42,33 @@ def wanted(kind: Any, label: str) -> Want[Any]:
     return next(want for want in kind.desired(SALES, CONTEXT) if want.id.label == label)
 
 
-class TestRole(AdapterBehaviour):
+class TaggedBehaviour(AdapterBehaviour):
+    """Kinds whose resources carry tags themselves."""
+
+    def tags(self, subject: Subject) -> dict[str, str]:
+        raise NotImplementedError("each kind reads tags in its own way")
+
+    def test_provenance_comes_with_a_change_and_only_then(self, subject: Subject) -> None:
+        """A commit that does not change a resource does not touch it (D4)."""
+        subject.made()
+        assert self.tags(subject) == {**ownership_tags(OWNER), **SOMEBODY.tags()}
+        later = Provenance("def456", "somebody", "example/fork")
+        module = type(subject.kind).__module__.rpartition(".")[2]
+        adapter = opened(subject.clients, module, later)
+        seen = subject.seen()
+        assert subject.kind.compare(subject.want.spec, seen.spec) == (), "provenance is never compared"
+        assert self.tags(subject)["git_sha"] == "abc123"
+        next(iter(subject.drifts.values()))()
+        seen = subject.seen()
+        adapter().update(seen, subject.want.spec, subject.kind.compare(subject.want.spec, seen.spec), OWNER)
+        assert self.tags(subject) == {**ownership_tags(OWNER), **later.tags()}
+
+
+class TestRole(TaggedBehaviour):
+    def tags(self, subject: Subject) -> dict[str, str]:
+        role = subject.clients("iam").get_role(RoleName=subject.want.id.name)["Role"]
+        return {tag["Key"]: tag["Value"] for tag in role["Tags"]}
+
     @pytest.fixture
     def subject(self, clients: Clients) -> Subject:
         iam = clients("iam")
@@ -105,7 +133,11 @@ class TestRole(AdapterBehaviour):
         assert subject.seen().spec == subject.want.spec
 
 
-class TestGlueJob(AdapterBehaviour):
+class TestGlueJob(TaggedBehaviour):
+    def tags(self, subject: Subject) -> dict[str, str]:
+        arn = ARN("glue", f"job/{subject.want.id.name}")
+        return dict(subject.clients("glue").get_tags(ResourceArn=arn)["Tags"])
+
     @pytest.fixture
     def subject(self, clients: Clients) -> Subject:
         glue = clients("glue")
@@ -188,7 +220,11 @@ UPDATABLE = (
 )
 
 
-class TestLogGroup(AdapterBehaviour):
+class TestLogGroup(TaggedBehaviour):
+    def tags(self, subject: Subject) -> dict[str, str]:
+        arn = ARN("logs", f"log-group:{subject.want.id.name}")
+        return dict(subject.clients("logs").list_tags_for_resource(resourceArn=arn)["tags"])
+
     @pytest.fixture
     def subject(self, clients: Clients) -> Subject:
         logs = clients("logs")
@@ -210,7 +246,12 @@ class TestLogGroup(AdapterBehaviour):
         )
 
 
-class TestStateMachine(AdapterBehaviour):
+class TestStateMachine(TaggedBehaviour):
+    def tags(self, subject: Subject) -> dict[str, str]:
+        arn = ARN("states", f"stateMachine:{subject.want.id.name}")
+        found = subject.clients("stepfunctions").list_tags_for_resource(resourceArn=arn)["tags"]
+        return {tag["key"]: tag["value"] for tag in found}
+
     @pytest.fixture
     def subject(self, clients: Clients) -> Subject:
         states = clients("stepfunctions")
@@ -247,7 +288,11 @@ class TestStateMachine(AdapterBehaviour):
         )
 
 
-class TestEventRule(AdapterBehaviour):
+class TestEventRule(TaggedBehaviour):
+    def tags(self, subject: Subject) -> dict[str, str]:
+        found = subject.clients("events").list_tags_for_resource(ResourceARN=ARN("events", f"rule/{subject.want.id.name}"))["Tags"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
     @pytest.fixture
     def subject(self, clients: Clients) -> Subject:
         events = clients("events")

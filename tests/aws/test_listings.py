@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 from tests.aws.behaviour import OTHER, OWNER
 from tests.unit.kinds.sample import NAMING
 
+from meshplane import aws
 from meshplane.aws.clients import Clients
 from meshplane.aws.listings import Listings
 from meshplane.errors import Denied, PlaneError
@@ -81,3 +86,26 @@ def test_a_missing_schedule_group_is_told_from_an_empty_one(clients: Clients) ->
     listings = Listings(clients, NAMING)
     assert listings.schedules("empty") == []
     assert listings.schedules("missing") is None
+
+
+# Operations that page, but are asked for one page on purpose or by key: each with its reason.
+ONE_PAGE = {
+    "query": "dynamodb: bounded by Limit where it is called without a paginator",
+}
+
+
+def test_nothing_that_has_pages_is_listed_without_a_paginator() -> None:
+    """A list that stops half-way reads as "the rest is gone" (reliability A10)."""
+    services = ("glue", "iam", "logs", "events", "scheduler", "stepfunctions", "s3", "dynamodb", "sqs", "ssm", "resourcegroupstaggingapi")
+    session = boto3.Session(region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="y")
+    paged: set[str] = set()
+    for service in services:
+        make: Any = session.client
+        client = make(service)
+        paged |= {name for name in client.meta.method_to_api_mapping if client.can_paginate(name)}
+    raw = []
+    for path in sorted(Path(aws.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in paged - set(ONE_PAGE):
+                raw.append(f"{path.name}:{node.lineno} {node.func.attr}")
+    assert raw == []

@@ -179,7 +179,7 @@ class Writer:
             "release": record.release.digest,
             "fence": self.begun.fence,
             "synced": judged.conditions[0].reason,
-            "message": judged.conditions[0].message[:500],
+            "told": judged.conditions[0].message[:500],
             "plan": judged.plan,
             "due_at": record.due_at,
             **{f"count_{verb}": count for verb, count in (judged.counts or {}).items()},

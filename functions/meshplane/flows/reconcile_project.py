@@ -77,13 +77,24 @@ def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
         ended = _look(ports, begun, writer)
         dirty = ports.states.finish(begun, ended.record)
     except Stale as overtaken:
-        return Report(project, "overtaken", {"why": str(overtaken)})
+        return _overtaken(ports, begun, overtaken)
     if dirty or ended.again:
         ports.queue.send([project])
     if ended.wake:
         ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
     seconds = (ports.tools.clock.now() - started).total_seconds()
     return Report(project, ended.result, ended.fields, {"Seconds": seconds, **ended.metrics})
+
+
+def _overtaken(ports: Ports, begun: Begun, why: Stale) -> Report:
+    """Somebody newer goes on. If that is only a newer manifest, the lease is still ours to give back, and we look again at once."""
+    project = begun.record.project
+    try:
+        ports.states.finish(begun, begun.record)
+        ports.queue.send([project])
+    except Stale:
+        pass  # another holder has begun
+    return Report(project, "overtaken", {"why": str(why)})
 
 
 def _look(ports: Ports, begun: Begun, writer: Writer) -> Ended:

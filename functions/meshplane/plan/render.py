@@ -72,13 +72,13 @@ def _line(action: Action, beneath: Sequence[Action]) -> Line:
     risky = action.verb in (Verb.BLOCKED, Verb.CONFLICT) or (action.effect is not None and action.effect >= Effect.BREAKING)
     sign = "!" if risky else SIGNS.get(action.verb, "=")
     effect = action.effect.name.lower() if action.effect else action.verb.value
-    what = [*_whats(action), *_folded(beneath)]
+    what = [", ".join([*_whats(action), *_folded(beneath)])] if action.verb is Verb.CREATE else [*_whats(action), *_folded(beneath)]
     if action.drift:
         what.insert(0, "changed outside Meshplane")
     if action.withheld:
         what.append(f"left alone: {action.withheld}")
     what += [f"added by somebody else, left alone: {text}" for text in action.extra]
-    return Line(sign, WORDS.get(action.id.kind, action.id.kind), action.id.label or action.id.name, effect, "; ".join(what))
+    return Line(sign, WORDS.get(action.id.kind, action.id.kind), action.id.label or action.id.name, effect, "; ".join(filter(None, what)))
 
 
 def _whats(action: Action) -> list[str]:

@@ -63,6 +63,12 @@ class TaggedBehaviour(AdapterBehaviour):
         adapter().update(seen, subject.want.spec, subject.kind.compare(subject.want.spec, seen.spec), OWNER)
         assert self.tags(subject) == {**ownership_tags(OWNER), **later.tags()}
 
+    def test_what_the_index_does_not_know_yet_is_asked_itself(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The tag index may be seconds old: our own resource must not look like a stranger's meanwhile."""
+        subject.made()
+        monkeypatch.setattr(Listings, "tagged", lambda *_: {})
+        assert subject.seen().owner == OWNER
+
 
 class TestRole(TaggedBehaviour):
     def tags(self, subject: Subject) -> dict[str, str]:
@@ -340,6 +346,14 @@ class TestEventRule(TaggedBehaviour):
         assert subject.differing() == ["targets"]
         subject.heal(subject.seen())
         assert subject.seen().spec == subject.want.spec
+
+    def test_a_rule_without_its_target_yet_is_a_legal_sight(self, subject: Subject) -> None:
+        spec, name = subject.want.spec, subject.want.id.name
+        events = subject.clients("events")
+        events.put_rule(Name=name, EventPattern=spec.pattern, Description=spec.description, Tags=as_list(dict(ownership_tags(OWNER))))
+        assert subject.differing() == ["targets"]
+        subject.heal(subject.seen())
+        assert subject.seen().spec == spec
 
     def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue(self, subject: Subject) -> None:
         subject.made()

@@ -86,12 +86,15 @@ class EmbeddedAws:
         jars = Path(os.environ.get("MESHPLANE_JARS") or self.place.root / ".meshplane" / "jars")
         warm = os.environ.get("MESHPLANE_LOCAL_WARM", "1") != "0" and jars.is_dir()
         self._worker = glue_runs.start(glue_runs.Settings(self.endpoint, self.region, self.place.folder, jars, warm=warm))
+        if self._worker.optimizers is not None:
+            self.timeline.sources.append(self._worker.optimizers)
 
     def settle(self) -> None:
         """Wait until events are delivered, functions are done and no polled message is left, or some time has passed."""
         until, quiet = time.monotonic() + _SETTLE_SECONDS, 0
         while quiet < 3 and time.monotonic() < until:
-            idle = ROUTER.idle and self.pool.idle and self.pollers.idle
+            optimizers = self._worker.optimizers if self._worker is not None else None
+            idle = ROUTER.idle and self.pool.idle and self.pollers.idle and (optimizers is None or optimizers.idle)
             quiet = quiet + 1 if idle else 0
             time.sleep(0.001 if idle else 0.01)  # three looks: between receiving a message and being busy is a moment
 

@@ -1,0 +1,56 @@
+"""The repair of moto's Glue catalog, optimizers, jobs and connections beside moto's own behaviour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.contract.probes import Answers, answered
+
+MISSING = {"missing": True}
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Answers, Answers]:
+    return answered("glue_catalog_probe.py", "vanilla"), answered("glue_catalog_probe.py", "repaired")
+
+
+@pytest.mark.parametrize(
+    ("question", "vanilla", "repaired"),
+    [
+        ("tables_per_page", 105, 100),
+        ("stale_update", "both written", {"error": "ConcurrentModificationException"}),
+        ("versions_after_skip", 2, 1),
+        ("name_folded", {"error": "EntityNotFoundException"}, "upper"),
+        ("optimizer", MISSING, "made"),
+        ("optimizer_twice", MISSING, {"error": "AlreadyExistsException"}),
+        ("optimizer_of_hive", MISSING, {"error": "InvalidInputException"}),
+        ("optimizer_read", MISSING, True),
+        ("optimizer_rests", MISSING, "rests"),
+        ("optimizers_read", MISSING, [[False], 1]),
+        ("optimizer_runs", MISSING, []),
+        ("optimizer_absent", MISSING, {"error": "EntityNotFoundException"}),
+        ("optimizer_of_deleted", MISSING, {"error": "EntityNotFoundException"}),
+        ("job_mode", None, "SCRIPT"),
+        ("job_twice", "made", {"error": "AlreadyExistsException"}),
+        ("job_updated", MISSING, ["q", {}]),
+        ("connection_updated", MISSING, "updated"),
+        ("connection_deleted", MISSING, "deleted"),
+    ],
+)
+def test_glue_repair(both: tuple[Answers, Answers], question: str, vanilla: Any, repaired: Any) -> None:
+    assert both[0][question] == vanilla, "moto has changed: see whether the repair can go"
+    assert both[1][question] == repaired
+
+
+def test_no_update_is_lost_once_version_ids_are_compared(both: tuple[Answers, Answers]) -> None:
+    assert both[0]["counted_by_eight"] < 40, "moto has changed: it keeps every conditional update"
+    assert both[1]["counted_by_eight"] == 40
+
+
+def test_what_must_hold_in_both(both: tuple[Answers, Answers]) -> None:
+    for answers in both:
+        assert answers["all_pages"] == 105
+        assert answers["absent_job_deleted"] == "nobody"
+        assert answers["connection_subnet"] == "subnet-1"
+    assert both[1]["job_tags_stay"] == {"k": "v"}

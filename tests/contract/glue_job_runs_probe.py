@@ -52,6 +52,21 @@ def probe(glue: Any, end: Callable[[str, str], None]) -> None:
     ask("stop_open", lambda: glue.batch_stop_job_run(JobName="j", JobRunIds=[waiting]) and look(waiting)["JobRunState"])
 
 
+def probe_logs(logs: Any) -> None:
+    from datetime import timedelta
+
+    from meshplane_cli.local.clock import CLOCK
+
+    CLOCK.move_to(CLOCK.now() + timedelta(hours=5))
+    logs.create_log_group(logGroupName="g")
+    logs.create_log_stream(logGroupName="g", logStreamName="s")
+    line = {"timestamp": int(CLOCK.millis()), "message": "later"}
+    ask(
+        "log_on_an_advanced_clock",
+        lambda: "rejectedLogEventsInfo" not in logs.put_log_events(logGroupName="g", logStreamName="s", logEvents=[line]),
+    )
+
+
 def main(mode: str) -> None:
     def no_end(_run_id: str, _state: str) -> None:
         """moto has no way to end a run."""
@@ -71,6 +86,7 @@ def main(mode: str) -> None:
             run.move(state, "AnalysisException: no such table")
 
     with mock_aws():
+        probe_logs(boto3.client("logs", region_name="eu-central-1"))
         probe(boto3.client("glue", region_name="eu-central-1"), end)
     answers["events"] = events
     print("ANSWERS" + json.dumps(answers, default=str))

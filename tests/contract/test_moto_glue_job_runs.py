@@ -66,3 +66,8 @@ def test_ended_runs_are_events(vanilla: Answers, repaired: Answers) -> None:
         "INFO",
         "Job run stopped",
     )
+
+
+def test_lines_of_an_advanced_clock_are_kept(vanilla: Answers, repaired: Answers) -> None:
+    assert vanilla["log_on_an_advanced_clock"] is False
+    assert repaired["log_on_an_advanced_clock"] is True

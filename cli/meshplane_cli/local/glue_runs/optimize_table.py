@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def compaction(spark: SparkSession, task: dict[str, Any]) -> dict[str, int]:
 def retention(spark: SparkSession, task: dict[str, Any]) -> dict[str, int]:
     """Expire old snapshots; their files go only where the optimizer cleans them."""
     if task["clean"]:
-        moment = f"timestamp_millis({task['older_than']})"
+        moment = f"TIMESTAMP '{datetime.fromtimestamp(task['older_than'] / 1000, UTC):%Y-%m-%d %H:%M:%S.%f}'"
         row = spark.sql(
             f"CALL {CATALOG}.system.expire_snapshots(table => '{task['table']}', older_than => {moment}, retain_last => {task['keep']})"
         ).collect()[0]

@@ -99,7 +99,7 @@ def _report(model: type[BaseModel], error: ErrorDetails, loc: Loc, findings: Fin
     loc = loc[:-1] if at_key else loc
     found, allowed = shown(value), ""
     if kind == "missing":
-        return findings.add("missing-key", loc[:-1], f"'{loc[-1]}' is missing", allowed=_described(model, loc))
+        return findings.add("missing-key", loc[:-1], f"'{loc[-1]}' is missing", mend=f"add `{loc[-1]}`: {_described(model, loc)}")
     if kind == "extra_forbidden":
         return _unknown(model, loc, findings)
     if value is None and "text" not in context:

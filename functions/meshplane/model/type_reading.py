@@ -114,7 +114,11 @@ class _Reader:
                     return self.map(inner, (*path, "map"))
                 case "struct":
                     return self.struct(inner, (*path, "struct"))
-        self.fail(path, TypeFault("type-shape", "this is no type", (), shown(of), "a type's name, or one of list, map, struct"))
+        word = str(next(iter(of))) if isinstance(of, Mapping) and of else ""
+        near = get_close_matches(word, ("list", "map", "struct"), 1)
+        mend = f"did you mean '{near[0]}'?" if near and near[0] != word else ""
+        fault = TypeFault("type-shape", "this is no type", (), word or shown(of), "a type's name, or one of list, map, struct", mend)
+        self.fail(path, fault)
         return None
 
     def map(self, of: object, path: tuple[str, ...]) -> Type | None:

@@ -199,6 +199,16 @@ def _files(scope: Scope, loc: Loc, part: JobPart) -> None:
     if folder.split("/")[0] in {*scope.names("tables"), "iceberg", "_runs"}:
         message = "the folder of the drop lies inside a table"
         add("files-from", (*loc, "with", "from"), message, found=folder, mend="a folder beside the tables, inbox/orders/")
+    mode = part.writes[0].mode if part.writes else None
+    if target is not None and format_of(target) != "iceberg" and mode not in (None, "append"):
+        add(
+            "built-in-mode",
+            (*loc, "writes", 0, "mode"),
+            "files land beside those that are there",
+            found=str(mode),
+            allowed="append",
+            mend="leave `mode` out",
+        )
     if target is None or target.layer != "raw" or scope.findings.refused((*loc, "with", "format")):
         return
     if format_of(target) == "iceberg":

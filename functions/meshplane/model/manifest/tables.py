@@ -100,7 +100,8 @@ class Column(Part):
     @classmethod
     def expand(cls, value: object) -> object:
         """`amount: long` and `items: { list: … }` are types."""
-        if isinstance(value, dict) and not (len(value) == 1 and next(iter(value)) in ("list", "map", "struct")):
+        keys = {info.alias or name for name, info in cls.model_fields.items()}
+        if isinstance(value, dict) and (keys & set(value) or not value):
             return value
         return {"type": value}
 

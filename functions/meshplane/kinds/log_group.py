@@ -15,7 +15,7 @@ RETENTION_DAYS = 90  # as long as the baseline keeps its flow logs (REQUIREMENTS
 
 @dataclass(frozen=True, slots=True)
 class LogGroupSpec:
-    """`retention_days` 0 means for ever; `kms_key` empty means the service's own key."""
+    """As wanted, both are set. As seen, `retention_days` 0 means for ever, and an empty `kms_key` the service's own key."""
 
     kms_key: str
     retention_days: int

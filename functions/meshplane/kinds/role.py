@@ -6,7 +6,7 @@ What each may do is `model/access`. A role is there only when something would as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshplane.kinds.comparing import differences
@@ -64,8 +64,11 @@ class Role:
         return Want(role_id(purpose, project.name, context), spec, refused=refused)
 
     def compare(self, want: RoleSpec, seen: RoleSpec) -> tuple[Difference, ...]:
-        """Documents by meaning (canonical JSON); anything beside the one inline policy is a difference."""
-        return differences(want, seen)
+        """Documents by meaning (canonical JSON); anything beside the one inline policy is a difference.
+
+        A boundary where the baseline publishes none only narrows, and the plane may never remove one: it stays.
+        """
+        return differences(want, seen if want.boundary else replace(seen, boundary=""))
 
     def resting(self, seen: Seen[RoleSpec]) -> RoleSpec | None:
         """Deleted."""

@@ -78,7 +78,9 @@ def test_roles_carry_path_and_boundary_from_birth() -> None:
     assert (spec.path, spec.boundary, spec.attached) == ("/meshplane/projects/", BASELINE.boundary_arn, ())
     assert list(spec.policies) == [role.INLINE], "one inline policy each"
     unbounded = replace(CONTEXT, baseline=replace(BASELINE, boundary_arn=""))
-    assert wants(role.KIND, context=unbounded)["job role"].spec.boundary == ""
+    without = wants(role.KIND, context=unbounded)["job role"].spec
+    assert without.boundary == ""
+    assert role.KIND.compare(without, replace(without, boundary="arn:x")) == (), "the plane never takes a boundary away"
 
 
 def test_a_policy_too_long_for_iam_is_refused_before_iam_refuses_it() -> None:

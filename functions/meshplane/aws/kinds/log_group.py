@@ -40,9 +40,8 @@ class LogGroupAdapter:
     def create(self, want: Want[LogGroupSpec], owner: Owner) -> Done | Wait:
         """Encrypted and tagged from the first moment; retention needs a call of its own."""
         name = want.id.name
-        key = {"kmsKeyId": want.spec.kms_key} if want.spec.kms_key else {}
         with translated("logs:CreateLogGroup", name):
-            self.logs.create_log_group(logGroupName=name, tags=dict(self.opening.tags(owner)), **key)
+            self.logs.create_log_group(logGroupName=name, kmsKeyId=want.spec.kms_key, tags=dict(self.opening.tags(owner)))
         self._retain(name, want.spec.retention_days)
         return Done()
 
@@ -51,7 +50,8 @@ class LogGroupAdapter:
         name = seen.id.name
         prove(owner_in(self._tags(name)), owner, seen.id)
         if changed(diff, "kms_key"):
-            self._encrypt(name, to.kms_key)
+            with translated("logs:AssociateKmsKey", name):
+                self.logs.associate_kms_key(logGroupName=name, kmsKeyId=to.kms_key)
         if changed(diff, "retention_days"):
             self._retain(name, to.retention_days)
         self._tag(name, self.opening.provenance.tags())
@@ -73,21 +73,9 @@ class LogGroupAdapter:
             return Done()
         return Done()
 
-    def _encrypt(self, name: str, key: str) -> None:
-        if key:
-            with translated("logs:AssociateKmsKey", name):
-                self.logs.associate_kms_key(logGroupName=name, kmsKeyId=key)
-            return
-        with translated("logs:DisassociateKmsKey", name):
-            self.logs.disassociate_kms_key(logGroupName=name)
-
     def _retain(self, name: str, days: int) -> None:
-        if days:
-            with translated("logs:PutRetentionPolicy", name):
-                self.logs.put_retention_policy(logGroupName=name, retentionInDays=days)
-            return
-        with translated("logs:DeleteRetentionPolicy", name):
-            self.logs.delete_retention_policy(logGroupName=name)
+        with translated("logs:PutRetentionPolicy", name):
+            self.logs.put_retention_policy(logGroupName=name, retentionInDays=days)
 
     def _tags(self, name: str) -> Mapping[str, str]:
         with translated("logs:ListTagsForResource", name):

@@ -67,7 +67,8 @@ class RoleAdapter:
         name = seen.id.name
         self._prove(seen.id, owner)
         if changed(diff, "boundary"):
-            self._bound(name, to.boundary)
+            with translated("iam:PutRolePermissionsBoundary", name):
+                self.iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=to.boundary)
         if changed(diff, "attached"):
             self._detach(name, to.attached)
         if changed(diff, "policies"):
@@ -122,14 +123,6 @@ class RoleAdapter:
             if policy["PolicyArn"] not in keep:
                 with translated("iam:DetachRolePolicy", name):
                     self.iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-
-    def _bound(self, name: str, boundary: str) -> None:
-        if boundary:
-            with translated("iam:PutRolePermissionsBoundary", name):
-                self.iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
-            return
-        with translated("iam:DeleteRolePermissionsBoundary", name):
-            self.iam.delete_role_permissions_boundary(RoleName=name)
 
 
 def adapter(opening: Opening) -> RoleAdapter:

@@ -38,7 +38,8 @@ def aws() -> Iterator[str]:
             patch.setenv(key, value)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
         storage.client.cache_clear()
-        s3, glue = boto3.client("s3"), boto3.client("glue")
+        clients: Any = boto3  # the stubs want literal Regions
+        s3, glue = clients.client("s3"), clients.client("glue")
         for layer in ("raw", "refined", "curated"):
             s3.create_bucket(Bucket=bucket(layer), CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket(layer), VersioningConfiguration={"Status": "Enabled"})

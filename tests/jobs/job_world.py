@@ -33,8 +33,10 @@ class World:
         self.project = f"p{next(_projects)}"
         self.patch = patch
         self.tables: dict[str, dict[str, Any]] = {}
-        self.s3, self.glue = boto3.client("s3"), boto3.client("glue")
-        self.catalog = GlueCatalog("glue", **{"client.region": REGION, "s3.region": REGION, "s3.endpoint": os.environ["AWS_ENDPOINT_URL"]})
+        clients: Any = boto3  # the stubs want literal names
+        self.s3, self.glue = clients.client("s3"), clients.client("glue")
+        properties: dict[str, Any] = {"client.region": REGION, "s3.region": REGION, "s3.endpoint": os.environ["AWS_ENDPOINT_URL"]}
+        self.catalog = GlueCatalog("glue", **properties)
 
     def iceberg(
         self, name: str, columns: str, key: Sequence[str] = (), layer: str = "refined", partition: str = "", declared: bool = True
@@ -83,10 +85,10 @@ class World:
             "writes": [],
         }
         told |= {"use": "", "with": {}, "sql": "", "secrets": {}, **job}
-        argv = ["job.py", "--meshplane-job", json.dumps(told)]
+        argv: list[str] = ["job.py", "--meshplane-job", json.dumps(told)]
         if run_id:
             said = {"schema": 1, "run_id": run_id, "project": self.project, "pipeline": "daily", "params": {}, **run}
-            argv += ["--meshplane-run", json.dumps(said), "--meshplane-step", told["job"], "--meshplane-attempt", str(attempt)]
+            argv += ["--meshplane-run", json.dumps(said), "--meshplane-step", str(told["job"]), "--meshplane-attempt", str(attempt)]
         self.patch.setattr(sys, "argv", argv)
 
     def end(self) -> None:

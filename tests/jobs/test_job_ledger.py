@@ -51,9 +51,14 @@ def test_a_file_that_went_since_the_first_attempt_is_not_read() -> None:
 
 def test_landed_is_asked_for_open_intents_of_others_only() -> None:
     asked: list[str] = []
+
+    def landed(one: Entry) -> bool:
+        asked.append(one.run_id)
+        return False
+
     entries = [_entry("done", "r1", A1), _entry("intent", "r2", B), _entry("intent", "now", C)]
-    select("raw", [A2, B, C], entries[:2], ("now", "load"), lambda e: bool(asked.append(e.run_id)))
-    select("raw", [A2, B, C], entries, ("now", "load"), lambda e: bool(asked.append(e.run_id)))
+    select("raw", [A2, B, C], entries[:2], ("now", "load"), landed)
+    select("raw", [A2, B, C], entries, ("now", "load"), landed)
     assert asked == ["r2"]
 
 

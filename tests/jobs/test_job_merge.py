@@ -96,7 +96,7 @@ def test_map_names_only_columns_of_the_target(world: World, spark: Any) -> None:
     prefix, _ = _orders(world)
     world.put(f"{prefix}a.csv", "order_id;amount;currency;updated_at\n1;1;eur;\n")
     with pytest.raises(ConfigError, match=r"with\.map names colour; the target has order_id, amount"):
-        _run(world, **{"with": {"map": {"colour": "1"}}})
+        _run(world, "r1", 0, **{"with": {"map": {"colour": "1"}}})
 
 
 @pytest.fixture

@@ -107,6 +107,17 @@ def test_each_run_reads_what_is_not_consumed_yet(world: World, spark: Any) -> No
     assert _rows(read_table(spark, "raw")) == [(2, "y"), (3, "z")]  # outside of a run: all that is there
 
 
+def test_files_read_after_the_first_commit_are_in_the_intent_too(world: World, spark: Any) -> None:
+    prefix, _, job = _job(world)
+    other = world.raw("other", "id bigint, v string")
+    world.put(f"{prefix}a.csv", "id,v\n1,x\n")
+    world.put(f"{other}b.csv", "id,v\n2,y\n")
+    world.start(job, "r1")
+    write_iceberg(df=read_table(spark, "raw"), table="out")
+    write_iceberg(df=read_table(spark, "other"), table="out")
+    assert sorted(world.ledger()["r1"]["objects"]) == ["other", "raw"]
+
+
 @pytest.mark.parametrize("crash", ["before the commit", "after the commit"])
 def test_a_crash_between_commit_and_ledger_neither_loses_nor_repeats_rows(world: World, spark: Any, crash: str) -> None:
     prefix, out, job = _job(world)

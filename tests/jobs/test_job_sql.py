@@ -60,14 +60,14 @@ def test_rows_of_a_select_are_written_as_declared(world: World, spark: Any) -> N
     """
     world.s3.put_object(Bucket=bucket("raw"), Key=f"{world.project}/daily.sql", Body=text.encode())
     job = {"reads": [{"table": "orders"}, {"table": "customers.contacts"}], "writes": [{"table": "daily", "mode": "merge"}], "use": "sql"}
-    window = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-01-02T00:00:00Z", "params": {"hint": "x"}}
+    window: dict[str, Any] = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-01-02T00:00:00Z", "params": {"hint": "x"}}
     for run_id in ("r1", "r2"):
         world.start({**job, "sql": f"s3://{bucket('raw')}/{world.project}/daily.sql"}, run_id, **window)
         sql.run()
     assert [(row[0], str(row[1]), row[2]) for row in world.rows(out)] == [("DE", "2.50", "x"), ("FR", "1.00", "x")]
     record = world.outbox("r2")
     assert [i["table"] for i in record["inputs"]] == ["orders", "customers.contacts"]
-    assert record["inputs"][0]["snapshot"] == world.catalog.load_table(orders.removeprefix("glue_catalog.")).current_snapshot().snapshot_id
+    assert record["inputs"][0]["snapshot"] == world.catalog.load_table(orders.removeprefix("glue_catalog.")).metadata.current_snapshot_id
 
 
 @pytest.mark.spark

@@ -37,6 +37,7 @@ class Current:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""
+    noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names
 
     # --- what is read -----------------------------------------------------------------------------------------------------------
 
@@ -70,9 +71,9 @@ class Current:
         }
 
     def intend(self) -> None:
-        """Before the first commit: say which files it will have consumed."""
-        if self.state != "intent":
-            self.state = "intent"
+        """Before a commit: say which files the run will have consumed, again when it has read more since."""
+        if self.state != "intent" or self.noted != tuple(self.files):
+            self.state, self.noted = "intent", tuple(self.files)
             self._record()
             self._write_ledger("intent")
 
@@ -95,10 +96,6 @@ class Current:
         if self.state == "done":
             self._write_ledger("done")
         self._record(error)
-
-    def consumed(self) -> None:
-        """The run has read its files to the end and needs no (further) commit: they count as consumed when it finishes."""
-        self.intend()
 
     def missing(self) -> list[str]:
         """The declared writes that nothing was committed to."""

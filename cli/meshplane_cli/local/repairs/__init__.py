@@ -19,7 +19,21 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     `publish` receives the events that services emit, `to_targets` (rule, event) those that match a rule in PutEvents; the server
     passes its router's. Without them nobody receives any.
     """
-    from meshplane_cli.local.repairs import events, functions, glue, glue_job_runs, identity, locks, s3, scheduler, speed, sqs, stepfunctions, tagging
+    from meshplane_cli.local.repairs import (
+        events,
+        functions,
+        glue,
+        glue_job_runs,
+        identity,
+        locks,
+        log_groups,
+        s3,
+        scheduler,
+        speed,
+        sqs,
+        stepfunctions,
+        tagging,
+    )
 
     glue.apply()
     glue_job_runs.apply(publish)
@@ -31,5 +45,6 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     scheduler.apply()
     identity.apply()
     tagging.apply()
+    log_groups.apply()
     locks.apply()
     speed.apply()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 FIRST_DAY = date(2026, 1, 1)
 DAYS = 90
-COUNTRIES = (("DE", 40), ("FR", 20), ("AT", 15), ("CH", 15), ("NL", 10))
+COUNTRIES = {"DE": 40, "FR": 20, "AT": 15, "CH": 15, "NL": 10}  # name → weight
 SEGMENTS = ("consumer", "business", "partner")
-STATUSES = (("paid", 80), ("shipped", 12), ("cancelled", 8))
+STATUSES = {"paid": 80, "shipped": 12, "cancelled": 8}
 FIRST_NAMES = ("Ada", "Bruno", "Clara", "David", "Elif", "Femke", "Georg", "Hana", "Ilse", "Jonas", "Karim", "Lena", "Mia", "Noor")
 LAST_NAMES = ("Albrecht", "Bernard", "Citterio", "de Vries", "Egger", "Fischer", "Girard", "Huber", "Jansen", "Keller", "Moser", "Weber")
 
@@ -34,7 +34,7 @@ class Sizes:
 def contacts(seed: int, count: int) -> Iterator[Sequence[str]]:
     """customer_id, email, full_name, country, segment, updated_at. Ids count from 1."""
     draw = random.Random(f"contacts-{seed}")  # noqa: S311 - sample data, not a secret
-    names, weights = zip(*COUNTRIES, strict=True)
+    names, weights = list(COUNTRIES), list(COUNTRIES.values())
     for number in range(1, count + 1):
         first, last = draw.choice(FIRST_NAMES), draw.choice(LAST_NAMES)
         email = f"{first}.{last}.{number}@example.org".replace(" ", "-")
@@ -59,7 +59,7 @@ def fx_rates(seed: int) -> Iterator[Sequence[str]]:
 def orders(seed: int, count: int, customers: int) -> Iterator[Sequence[str]]:
     """order_id, customer_id, amount, currency, status, ordered_at, updated_at. A few currencies are spelled badly, as in life."""
     draw = random.Random(f"orders-{seed}")  # noqa: S311 - sample data, not a secret
-    names, weights = zip(*STATUSES, strict=True)
+    names, weights = list(STATUSES), list(STATUSES.values())
     for number in range(1, count + 1):
         currency = draw.choice(("EUR", "EUR", "EUR", "CHF", "USD"))
         spelled = f" {currency.lower()}" if number % 100 == 0 else currency
@@ -84,23 +84,25 @@ HEADERS = {
 def write(folder: Path, seed: int = 7, sizes: Sizes | None = None) -> dict[str, Path]:
     """Write the csv files under `folder`; returns key below the raw bucket → file, ready to upload."""
     sizes = sizes or Sizes()
-    day = f"dt={FIRST_DAY + timedelta(days=DAYS)}"
-    files = {
-        f"customers/contacts_raw/{day}/contacts.csv": _csv(folder / "contacts.csv", ";", "contacts", list(contacts(seed, sizes.contacts))),
-        f"customers/fx_rates_raw/{day}/rates.csv": _csv(folder / "rates.csv", ",", "fx_rates", list(fx_rates(seed))),
-    }
+    _csv(folder / "contacts.csv", ";", "contacts", list(contacts(seed, sizes.contacts)))
+    _csv(folder / "rates.csv", ",", "fx_rates", list(fx_rates(seed)))
     rows = list(orders(seed, sizes.orders, sizes.contacts))
     step = -(-len(rows) // sizes.order_files)
     for part in range(sizes.order_files):
-        name = f"orders-{part + 1}.csv"
-        files[f"sales/orders_raw/{day}/{name}"] = _csv(folder / name, ";", "orders", rows[part * step : (part + 1) * step])
-    return files
+        _csv(folder / f"orders-{part + 1}.csv", ";", "orders", rows[part * step : (part + 1) * step])
+    return uploads(folder)
 
 
-def _csv(path: Path, delimiter: str, header: str, rows: Sequence[Sequence[str]]) -> Path:
+def uploads(folder: Path) -> dict[str, Path]:
+    """Key below the raw bucket → file, for the files that `write` left in `folder`: contacts and rates first, then orders."""
+    day = f"dt={FIRST_DAY + timedelta(days=DAYS)}"
+    tables = {"contacts": "customers/contacts_raw", "rates": "customers/fx_rates_raw", "orders-*": "sales/orders_raw"}
+    return {f"{table}/{day}/{path.name}": path for name, table in tables.items() for path in sorted(folder.glob(f"{name}.csv"))}
+
+
+def _csv(path: Path, delimiter: str, header: str, rows: Sequence[Sequence[str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         writer.writerow(HEADERS[header])
         writer.writerows(rows)
-    return path

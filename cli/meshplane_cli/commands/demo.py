@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ import typer
 from meshplane.model.runs import Run
 from meshplane_cli.manifests import project_of, text_of
 from meshplane_cli.output import PROBLEMS, CliError, say, show
+from meshplane_cli.sample_data import uploads, write
 from meshplane_cli.surroundings import Target, checkout, target
 
 PROJECTS = ("customers", "sales")
@@ -27,26 +29,29 @@ COUNT = 'select count(*) as "rows", sum(orders) as orders, sum(revenue_eur) as r
 
 def command(
     timeout: Annotated[int, typer.Option(help="Seconds to wait for the pipelines at most.")] = 300,
+    sample: Annotated[
+        str, typer.Option(help="A folder with contacts.csv, rates.csv and orders-*.csv to use instead of generated ones.")
+    ] = "",
 ) -> None:
     """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS. The stack stays up afterwards."""
     began = time.monotonic()
-    found = _bring_up()
+    found, folder = _bring_up()
     _publish(found)
     since = datetime.now(UTC)
-    _drop_files(found)
+    _drop_files(found, uploads(Path(sample)) if sample else write(folder / "sample"))
     _follow(found, since, timeout)
     _print_rows()
     say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")
     _what_next(found)
 
 
-def _bring_up() -> Target:
+def _bring_up() -> tuple[Target, Path]:
+    """The embedded AWS, and the folder in which it keeps its state."""
     from meshplane_cli.local import stack
 
-    place = checkout()
-    up = stack.up(place.root, lambda line: say(f"▸ {line}"))
+    up = stack.up(checkout().root, lambda line: say(f"▸ {line}"))
     os.environ.update(up.env())
-    return target("dev")
+    return target("dev"), up.place.folder
 
 
 def _publish(found: Target) -> None:
@@ -64,11 +69,8 @@ def _publish(found: Target) -> None:
         raise CliError(f"not as their manifests say: {', '.join(broken)}", mend=f"meshplane status {broken[0]}", code=PROBLEMS)
 
 
-def _drop_files(found: Target) -> None:
-    from meshplane_cli.sample_data import write
-
+def _drop_files(found: Target, files: Mapping[str, Path]) -> None:
     bucket = found.naming.bucket("raw")
-    files = write(Path(found.checkout.root) / ".meshplane" / "sample")
     for key, path in files.items():
         found.clients("s3").upload_file(str(path), bucket, key)
         say(f"▸ s3://{bucket}/{key}  ({path.stat().st_size / 1e6:.1f} MB)")
@@ -78,7 +80,8 @@ def _follow(found: Target, since: datetime, timeout: float) -> None:
     """Say what the runs do until sales.daily has succeeded after customers.daily did, and nothing is open."""
     from meshplane_cli.records import ENDED, store
 
-    runs, told = store(found), {}
+    runs = store(found)
+    told: dict[str, str] = {}
     until = time.monotonic() + timeout
     while time.monotonic() < until:
         new = [run for name in PROJECTS for run in runs.history(name) if run.created >= since.strftime("%Y-%m-%dT%H:%M:%S")]
@@ -123,7 +126,8 @@ def five(manifest: str) -> list[tuple[str, str]]:
     return [
         (
             "change: a new column, and snapshots kept for 14 days; upload with any S3 client",
-            f"{env}; sed 's/^      currency: string$/&\\n      channel: string/; s/days: 30/days: 14/' projects/sales/project.yaml | aws s3 cp - {manifest}",
+            f"{env}; sed 's/^      currency: string$/&\\n      channel: string/; s/days: 30/days: 14/'"
+            f" projects/sales/project.yaml | aws s3 cp - {manifest}",
         ),
         (
             "break: a type that cannot be; nothing in AWS changes",

@@ -27,6 +27,7 @@ from meshplane.ports import Begun, Due
 CHUNK = 300_000  # bytes of the compressed document in one item: 400 KB is the item's limit, and the rest of it is small
 Item = dict[str, Any]
 _DUE_PK = "project"
+_AT_ONCE = "1970-01-01T00:00:00Z"  # an index key may not be empty
 
 
 class DynamoStates:
@@ -84,7 +85,7 @@ class DynamoStates:
             ":observed": record.observed,
             ":applied": record.applied,
             ":verified": record.last_verified,
-            ":due": record.due_at,
+            ":due": record.due_at or _AT_ONCE,
             ":loose": record.beside,
             ":refers": list(record.refers),
             ":stalled": record.stalled,
@@ -158,7 +159,7 @@ class DynamoStates:
             shares=json.loads(item.get("shares", "{}")),
             pipelines=item.get("pipelines", {}),
             status=json.loads(item.get("status", "{}")),
-            due_at=item.get("due_at", ""),
+            due_at=item.get("due_at", "").replace(_AT_ONCE, ""),
             beside=item.get("loose", ""),
         )
         # An approval noted by a holder that died counts as much as one that was finished.

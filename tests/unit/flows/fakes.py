@@ -77,10 +77,10 @@ def _jobs(project: Project, context: Context) -> Iterable[Want[Spec]]:
         away = [read for read in job.reads if read.project != project.name]
         missing = [f"{r.project}.{r.table}" for r in away if r.table not in context.neighbours[r.project].tables]
         key = context.release.file_key(context.naming, project.name, job.script) if job.script else "built-in"
-        waits = "; ".join([f"{name} is not published yet" for name in missing] + ([] if key else [f"{job.script} is nowhere"]))
-        yield Want(
-            Id("glue_job", f"{project.name}-{job.name}", job.name), Spec({"workers": str(job.workers), "script": key}), needs, waits=waits
-        )
+        nowhere = [] if key else [f"{job.script} is nowhere"]
+        waits = "; ".join([*(f"{name} is not published yet" for name in missing), *nowhere])
+        spec = Spec({"workers": str(job.workers), "script": key})
+        yield Want(Id("glue_job", f"{project.name}-{job.name}", job.name), spec, needs, waits=waits)
 
 
 def _rules(project: Project, context: Context) -> Iterable[Want[Spec]]:
@@ -90,7 +90,7 @@ def _rules(project: Project, context: Context) -> Iterable[Want[Spec]]:
             yield Want(Id("event_rule", f"{project.name}-{pipeline.name}-{trigger.name}", trigger.name), Spec({"on": "yes"}), needs)
 
 
-SMALL_KINDS = (
+SMALL_KINDS: tuple[Any, ...] = (
     SmallKind("role", _role),
     SmallKind("iceberg_table", _tables, rests=True),
     SmallKind("glue_job", _jobs),
@@ -111,7 +111,7 @@ class Thing:
 
 @dataclass
 class Cloud:
-    """AWS: what stands, what was asked, and what goes wrong. `faults[verb, name]` are raised one after the other, `lost` after the write."""
+    """AWS: what stands, what was asked, what goes wrong. `faults[verb, name]` are raised one after the other, `lost` after the write."""
 
     things: dict[Id, Thing] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Cloud:
     faults: dict[tuple[str, str], list[Exception | Wait]] = field(default_factory=dict)
     lost: dict[tuple[str, str], Exception] = field(default_factory=dict)
     settle: timedelta = timedelta()
-    before_write: Callable[[str], None] = lambda call: None
+    before_write: Callable[[str], object] = lambda call: None
 
     def opened(self, provenance: Provenance) -> Mapping[str, Any]:
         return {kind.name: CloudAdapter(self, kind.name) for kind in SMALL_KINDS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from tests.unit.flows.fakes import HERE, Plane, Spec, Thing, manifest
@@ -233,7 +234,7 @@ class TestStalled:
 class TestHeld:
     """A plan that needs a decision goes on with exactly its digest."""
 
-    CHANGED = {"orders": "{ id: long }"}
+    CHANGED: ClassVar = {"orders": "{ id: long }"}
 
     def test_nothing_of_it_is_applied(self, plane: Plane) -> None:
         plane.bucket.put("sales", manifest(tables={**self.CHANGED, "refunds": "{ id: long }"}))

@@ -98,9 +98,9 @@ def test_a_kind_that_cannot_be_listed_keeps_the_project_from_being_called_remove
     plane = applied()
     plane.cloud.faults["observe", "role"] = [Denied("iam:GetAccountAuthorizationDetails")]
     plane.look()
-    assert plane.table.records["sales"].phase == "draining"
+    assert plane.condition() == ("False", "Denied")
     plane.look()
-    assert plane.table.records["sales"].phase == "removed"
+    assert plane.condition() == ("True", "Removed")
 
 
 def test_files_leave_a_day_later_and_once() -> None:

@@ -58,7 +58,7 @@ BASE = Toy("base")
 THING = Toy("thing", rests=True, effects={"type": Effect.BREAKING, "data": Effect.DESTRUCTIVE}, refuses="narrow")
 TOOL = Toy("tool")
 TRIGGER = Toy("trigger")
-KINDS = (BASE, THING, TOOL, TRIGGER)
+KINDS: tuple[Any, ...] = (BASE, THING, TOOL, TRIGGER)
 
 
 def an_id(of: str) -> Id:

@@ -1,0 +1,163 @@
+"""The examples, reconciled with the real kinds and adapters against moto: made, silent, changed, healed, removed, put back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.aws.plane_world import ROOT, World
+
+from meshplane.aws.clients import Clients
+from meshplane.flows.plan_project import plan_project
+
+PROJECTS = ("customers", "sales")
+
+
+def upload(world: World, project: str) -> None:
+    """As `aws s3 sync` of the folder does: files, then the manifest."""
+    folder = ROOT / "projects" / project
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.name != "project.yaml" and "__pycache__" not in file.parts:
+            world.put_file(project, file.relative_to(folder).as_posix(), file.read_bytes())
+    world.put(project, (folder / "project.yaml").read_text())
+
+
+@pytest.fixture
+def world(clients: Clients) -> World:
+    """Both examples, applied."""
+    world = World(clients)
+    for project in PROJECTS:
+        upload(world, project)
+        assert world.look(project).result == "applied", world.status_text(project)
+        assert world.status(project)["conditions"][0]["status"] == "True", world.status_text(project)
+    world.queued()
+    return world
+
+
+def edited(project: str, *edits: tuple[str, str]) -> str:
+    text = (ROOT / "projects" / project / "project.yaml").read_text()
+    for was, now in edits:
+        assert was in text
+        text = text.replace(was, now)
+    return text
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_the_second_reconcile_makes_no_mutating_request(world: World, project: str) -> None:
+    for _ in range(2):
+        assert world.look(project).result == "unchanged"
+        assert world.writes() == []
+        assert Counter(call for call in world.calls if call.startswith("dynamodb:"))["dynamodb:UpdateItem"] == 2
+        assert not [
+            call for call in world.calls if call.startswith("dynamodb:") and call.split(":")[1] not in ("UpdateItem", "BatchGetItem")
+        ]
+
+
+def test_a_new_commit_that_changes_nothing_in_the_project_touches_nothing(world: World) -> None:
+    world.put("sales", edited("sales") + "\n# a comment\n")
+    assert world.look("sales").result == "unchanged"
+    assert set(world.writes()) <= {"s3:PutObject"}, "the status names the new version; nothing else is written"
+
+
+def test_a_column_more_is_one_change_of_one_table(world: World) -> None:
+    world.put(
+        "sales",
+        edited(
+            "sales",
+            (
+                "      status: string\n      ordered_at: timestamptz",
+                "      status: string\n      channel: string\n      ordered_at: timestamptz",
+            ),
+        ),
+    )
+    assert world.look("sales").result == "applied"
+    assert world.status("sales")["counts"]["update"] >= 1
+    assert "glue:UpdateTable" in world.writes()
+    assert world.look("sales").result == "unchanged"
+    assert world.writes() == []
+
+
+def test_a_state_wipe_costs_one_sweep_and_no_change(world: World) -> None:
+    world.wipe_state()
+    assert set(world.sweep().queued) == set(PROJECTS)
+    for project in PROJECTS:
+        world.look(project)
+        assert set(world.writes()) <= {"s3:PutObject"}, "files put by hand are proven to be there, status is told"
+        assert world.status(project)["conditions"][0]["status"] == "True"
+
+
+def test_drift_is_healed_and_told(world: World) -> None:
+    name = world.naming.job("sales", "load_orders")
+    glue = world.clients("glue")
+    job = glue.get_job(JobName=name)["Job"]
+    keep = {key: job[key] for key in ("Role", "Command", "DefaultArguments", "GlueVersion", "WorkerType", "Connections") if key in job}
+    glue.update_job(JobName=name, JobUpdate={**keep, "NumberOfWorkers": 9, "Timeout": 60})
+    report = world.look("sales")
+    assert report.metrics["Healed"] == 1
+    told = world.status("sales")["drift"]
+    assert ("glue_job load_orders", "9", True) in [(row["object"], row["is"], row["healed"]) for row in told]
+    assert world.look("sales").result == "unchanged"
+
+
+def test_removed_and_put_back(world: World) -> None:
+    before = dump(world)
+    world.drop("sales")
+    assert world.look("sales").result == "removed", world.status_text("sales")
+    assert not [call for call in world.writes() if "DeleteTable" in call]
+    left = dump(world)
+    assert not [name for name in left["jobs"] if "-sales-" in name]
+    assert not [name for name in left["machines"] if "-sales-" in name]
+    assert not [name for name in left["roles"] if "-sales-" in name]
+    assert left["tables"].keys() == before["tables"].keys(), "tables rest with their data"
+    assert [name for name in left["jobs"] if "-customers-" in name], "other projects remain"
+    assert world.look("sales").result == "removed"
+    assert world.writes() == []
+    upload(world, "sales")
+    assert world.look("sales").result == "applied", world.status_text("sales")
+    after = dump(world)
+    assert after["tables"] == before["tables"]
+    assert {key: sorted(after[key]) for key in after} == {key: sorted(before[key]) for key in before}
+
+
+def test_its_files_leave_a_day_later(world: World) -> None:
+    world.drop("sales")
+    world.look("sales")
+    world.clock(timedelta(hours=23))
+    world.look("sales")
+    assert files(world, "sales")
+    world.clock(timedelta(hours=2))
+    assert world.look("sales").result == "forgotten"
+    assert not files(world, "sales")
+    assert world.manifests.beside("sales"), "what somebody put beside the manifest is theirs"
+    assert world.look("sales").result == "removed"
+    assert world.writes() == []
+
+
+def test_the_plan_says_what_the_reconcile_does(world: World) -> None:
+    text = edited("sales", ("timeout: 30m", "timeout: 45m"))
+    world.calls.clear()
+    answer = plan_project(world.plan_ports, {"project": "sales", "manifest": text})
+    assert [call for call in world.calls if not call.split(":")[1].startswith(("Get", "List", "Describe", "BatchGet", "Query"))] == []
+    assert [row["label"] for row in answer["actions"] if row["verb"] == "update"] == ["daily_revenue"]
+    assert "  ~ job     daily_revenue" in answer["text"]
+
+
+def dump(world: World) -> dict[str, dict[str, Any]]:
+    """What stands, by name; tables by their ids and columns."""
+    glue, states = world.clients("glue"), world.clients("stepfunctions")
+    tables = {}
+    for layer in ("raw", "refined", "curated"):
+        for table in glue.get_tables(DatabaseName=world.naming.database(layer))["TableList"]:
+            tables[f"{layer}.{table['Name']}"] = [(c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"]]
+    jobs = {job["Name"]: job for page in glue.get_paginator("get_jobs").paginate() for job in page["Jobs"]}
+    machines = {machine["name"]: machine for machine in states.list_state_machines()["stateMachines"]}
+    roles = {role["RoleName"]: role for role in world.clients("iam").list_roles()["Roles"]}
+    rules = {rule["Name"]: rule for rule in world.clients("events").list_rules()["Rules"]}
+    return {"tables": tables, "jobs": jobs, "machines": machines, "roles": roles, "rules": rules}
+
+
+def files(world: World, project: str) -> list[str]:
+    found = world.clients("s3").list_objects_v2(Bucket=world.naming.bucket("artifacts"), Prefix=f"{project}/files/")
+    return [item["Key"] for item in found.get("Contents", [])]

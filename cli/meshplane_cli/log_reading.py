@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.+)$')
 _FOREIGN = ("site-packages", "/pyspark/", "/py4j/", "dp_foundation", "/lib/python", "run_script.py", "<frozen", "importlib")
-_CAUSED = re.compile(r"^(?:Caused by: )?(?P<kind>[\w.$]+(?:Error|Exception)): ?(?P<text>.*)$")
+_ERROR = re.compile(r"^(?:Caused by: )?[\w.$]+(?:Error|Exception)\b")
+_TRACEBACK = "Traceback (most recent call last)"
+_IGNORED = "Exception ignored in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,30 @@ class Fault:
 
 
 def fault(lines: Sequence[str], reported: str = "") -> Fault | None:
-    """The last traceback of the log, read from its end; else what Glue reported; None when there is neither."""
-    start = next((index for index in reversed(range(len(lines))) if lines[index].startswith("Traceback (most recent call last)")), None)
-    if start is None:
-        message = reported or next((line for line in reversed(lines) if _CAUSED.match(line)), "")
-        return Fault(message) if message else None
-    place, code, message = "", "", ""
-    for index in range(start + 1, len(lines)):
-        frame = _FRAME.match(lines[index])
+    """The last traceback that shows a line of the user's, else the last one, else what Glue reported; None when there is none of it.
+
+    What Python prints while it shuts down (`Exception ignored in …`) is nobody's fault.
+    """
+    starts = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK) and not lines[index - 1].startswith(_IGNORED)]
+    found = [_read(lines[start + 1 :], reported) for start in starts]
+    if found:
+        return next((one for one in reversed(found) if one.place), found[-1])
+    message = reported or next((line for line in reversed(lines) if _ERROR.match(line)), "")
+    return Fault(message) if message else None
+
+
+def _read(lines: Sequence[str], reported: str) -> Fault:
+    """One traceback, from the line after its head."""
+    place, code = "", ""
+    for index, line in enumerate(lines):
+        frame = _FRAME.match(line)
         if frame:
             if not any(part in frame["file"] for part in _FOREIGN):
                 place = f"{frame['file'].rsplit('/', 1)[-1]}:{frame['line']} in {frame['where']}"
                 code = lines[index + 1].strip() if index + 1 < len(lines) and not _FRAME.match(lines[index + 1]) else ""
-        elif _CAUSED.match(lines[index]) or (lines[index] and not lines[index].startswith(" ")):
-            message = lines[index]
-            break
-    return Fault(message or reported, place, code)
+        elif line and not line.startswith(" "):
+            return Fault(line, place, code)
+    return Fault(reported, place, code)
 
 
 def readable(lines: Iterable[str]) -> Iterable[str]:

@@ -6,6 +6,7 @@ An error says what, then what was found, what is allowed and how to mend it; it 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -18,6 +19,7 @@ from rich.text import Text
 from meshplane.errors import Denied, ManifestInvalid, NotReady, PlaneError, ServiceFault, Throttled
 
 OK, PROBLEMS, USAGE, UNREACHABLE, WAITS = range(5)
+PIPED = 1000  # columns where there is no terminal: a pipe wants whole lines
 CODES = {
     OK: "done",
     PROBLEMS: "problems found",
@@ -41,7 +43,9 @@ class CliError(Exception):
 
 def console(stderr: bool = False) -> Console:
     """A console of now: tests and pipes change what the streams are."""
-    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED
+    return Console(file=stream, width=width, soft_wrap=True, highlight=False)
 
 
 def say(text: str) -> None:
@@ -57,8 +61,8 @@ def show(text: str, style: str = "") -> None:
 def rows(columns: Sequence[str], lines: Iterable[Sequence[object]], empty: str = "nothing") -> None:
     """A plain table."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in columns:
-        grid.add_column(name, overflow="fold")
+    for index, name in enumerate(columns):
+        grid.add_column(name, overflow="fold", no_wrap=index == 0)  # what one copies into the next command stays whole
     count = 0
     for count, line in enumerate(lines, 1):  # noqa: B007 - the count is asked for after the loop
         grid.add_row(*(Text(str(cell)) for cell in line))

@@ -44,6 +44,19 @@ def test_the_last_of_two_tracebacks_counts() -> None:
     assert fault([*TRACEBACK, *second]) == Fault("ValueError: no", "a.py:1 in <module>", "f()")
 
 
+def test_what_python_says_while_it_shuts_down_is_nobodys_fault() -> None:
+    ignored = [
+        "Exception ignored in: <finalize object>",
+        *TRACEBACK[1:2],
+        '  File "/lib/python3.11/weakref.py", line 590, in __call__',
+        "TypeError: x",
+    ]
+    told = fault([*TRACEBACK, *ignored])
+    assert told
+    assert told.place == "daily_revenue.py:31 in main"
+    assert fault(ignored[:1] + ignored[1:], "SystemExit: 1") == Fault("SystemExit: 1")
+
+
 def test_json_lines_read_as_sentences() -> None:
     line = '{"time": "2030-05-01T12:00:01.250Z", "level": "INFO", "logger": "load", "message": "read 5 files", "exception": "a\\nb"}'
     assert list(readable([line, "plain", "{broken"])) == ["12:00:01 INFO    load  read 5 files", "a", "b", "plain", "{broken"]

@@ -13,6 +13,7 @@ from tests.cli.conftest import ROOT, Cli
 
 from meshplane_cli.main import VERBS
 from meshplane_cli.output import CODES
+from meshplane_cli.reference import page
 
 
 def test_help_names_every_verb_and_every_exit_code(cli: Cli, snapshot: SnapshotAssertion) -> None:
@@ -113,3 +114,7 @@ def test_another_accounts_credentials_are_refused_before_any_other_call(aws: Cli
     assert told.exit_code == 3
     assert "another account's. Nothing was called" in told.stderr
     assert "111111111111, the account of dev in domain.json" in told.stderr
+
+
+def test_the_reference_page_is_what_the_verbs_say() -> None:
+    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == page(), "make it anew: python -m meshplane_cli.reference"

@@ -62,12 +62,14 @@ def _show(found: Target, record: Run, steps: list[tuple[JobRun, list[str]]], fau
         if text:
             show(f"  {text}")
     last: Fault | None = None
+    newest = {one.step or one.job: one.job_run_id for one, _ in steps}
     for one, _ in steps:
         attempt = f" attempt {one.attempt + 1}" if one.attempt else ""
         show(f"  {one.step or one.job}{attempt}: {one.state}")
-        last = faults[one.job_run_id] or last
-        for line in _told(faults[one.job_run_id]):
-            show(f"    {line}", style="red")
+        if newest[one.step or one.job] == one.job_run_id:  # a retry mostly says the same once more
+            last = faults[one.job_run_id] or last
+            for line in _told(faults[one.job_run_id]):
+                show(f"    {line}", style="red")
     written = rows_written(outbox(found, record))
     if written:
         show("  rows: " + ", ".join(f"{table} +{count}" for table, count in written.items()))

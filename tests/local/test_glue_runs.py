@@ -275,7 +275,25 @@ if seen < 2:
 
 
 def test_processes_and_files_of_ended_runs_are_gone(aws: Stack) -> None:
-    assert list((aws.worker.settings.scratch / "runs").iterdir()) == []
+    until = time.monotonic() + 15  # a run's state is told before its JVM is cleaned
+    while left := list((aws.worker.settings.scratch / "runs").iterdir()):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+
+
+def test_lost_warm_jvm_is_replaced_by_a_warm_one(aws: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    from meshplane_cli.local.glue_runs import warm_up
+
+    warmed: list[str] = []
+    monkeypatch.setattr(warm_up, "warm", lambda *_: warmed.append("again"))
+    monkeypatch.setattr(aws.worker.jvms, "on_loss", aws.worker.warm)
+    aws.do("merge")
+    run_id = aws.start("slow")
+    aws.log(run_id, "output", "ready", 60)
+    time.sleep(0.5)
+    aws.glue.batch_stop_job_run(JobName="slow", JobRunIds=[run_id])
+    aws.finish("slow", run_id, 30)
+    assert warmed == ["again"], "a loop in an executor thread outlives its run: this JVM cannot be cleaned"
 
 
 def test_lock_names_what_is_there(tmp_path: Path) -> None:

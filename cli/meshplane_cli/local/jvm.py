@@ -266,7 +266,11 @@ class Jvm:
 
 
 class JvmPool:
-    """All JVMs of one embedded AWS. `jars` holds Iceberg and S3A; `scratch` their temporary files."""
+    """All JVMs of one embedded AWS. `jars` holds Iceberg and S3A; `scratch` their temporary files.
+
+    `on_loss` is called when a JVM that was warm (not its first run) had to be given up; `patience` is how long a run waits for a
+    warm one, in seconds.
+    """
 
     def __init__(self, jars: Path, region: str, scratch: Path) -> None:
         self._jars, self._region, self._scratch = jars, region, scratch
@@ -276,6 +280,7 @@ class JvmPool:
         self._starting = 0
         self._closed = False
         self.patience = PATIENCE
+        self.on_loss: Callable[[], None] = lambda: None
 
     @contextmanager
     def lend(self, wish: Wish, properties: Mapping[str, str], output: Output) -> Iterator[tuple[Gateway, Callable[[], None]]]:
@@ -298,6 +303,8 @@ class JvmPool:
                 if usable:
                     self._idle.append(jvm)
                 self._changed.notify_all()
+            if not usable and wish.plain and jvm.runs > 1 and not self._closed:
+                self.on_loss()
 
     def _take(self, wish: Wish) -> Jvm:
         until = time.monotonic() + self.patience

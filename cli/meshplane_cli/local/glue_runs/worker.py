@@ -63,9 +63,13 @@ class Worker:
         """Begin to take runs; those that were submitted before wait in line already."""
         self._dispatcher.start()
         if self.settings.warm:
-            threading.Thread(
-                target=warm_up.warm, args=(self.jvms, self.settings, self._closing.is_set), name="warm-up", daemon=True
-            ).start()
+            self.jvms.on_loss = self.warm
+            self.warm()
+
+    def warm(self) -> None:
+        """Ready a JVM in the background: at the start, and when one was lost."""
+        work = (self.jvms, self.settings, self._closing.is_set)
+        threading.Thread(target=warm_up.warm, args=work, name="warm-up", daemon=True).start()
 
     @property
     def quiet(self) -> bool:

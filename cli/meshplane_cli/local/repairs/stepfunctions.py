@@ -58,7 +58,8 @@ def _client(region: str, service: str, role: str, endpoint: str | None) -> Any:
     key = role_credentials.of_role(role)
     # One attempt: a Retry belongs to the state machine. The interpreter normalises names itself, so boto3 need not check them.
     settings = Config(parameter_validation=False, retries={"total_max_attempts": 1}, read_timeout=900, inject_host_prefix=False)
-    return boto3.session.Session().client(
+    session: Any = boto3.session.Session()
+    return session.client(
         service,
         region_name=region,
         endpoint_url=endpoint,
@@ -152,7 +153,7 @@ def _evaluate_jsonata(expression: str) -> Any:
 
     try:
         return jsonata.Jsonata(expression).evaluate(None)
-    except Exception as error:  # noqa: BLE001: whatever the library raises is the expression's fault
+    except Exception as error:  # whatever the library raises is the expression's fault
         raise jsonata_bridge.JSONataException("UNKNOWN", str(error)) from error
 
 

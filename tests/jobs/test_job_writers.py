@@ -14,7 +14,7 @@ from tests.jobs.job_world import World, bucket
 
 from dp_foundation.errors import DataError, SchemaMismatchError, TableRefusedError
 from dp_foundation.iceberg import catalog, maintenance
-from dp_foundation.io import align, writers
+from dp_foundation.io import align, commits, writers
 from dp_foundation.io.writers import merge_iceberg, write_iceberg
 from dp_foundation.run.current import at_exit, begin
 
@@ -68,18 +68,52 @@ def test_the_plane_evolves_the_table_while_the_job_runs(world: World, spark: Any
         update.add_column("added", StringType())
         update.update_column("n", LongType())
     looked = align.columns
-    later = iter([IntegerType()])
+    names = iter(("late", "later"))
 
     def evolve_after_the_look(*args: Any) -> Any:
-        for kind in later:  # and once more, between the writer's look and its write
-            with world.catalog.load_table(out.removeprefix("glue_catalog.")).update_schema() as update:
-                update.add_column("late", kind)
+        for name in names:  # and again, between the writer's look and its write
+            with world.catalog.load_table(out.removeprefix("glue_catalog.")).update_schema() as change:
+                change.add_column(name, IntegerType())
+            spark.catalog.refreshTable(out)  # as when Iceberg's cache of the session has run out
+            break
         return looked(*args)
 
     monkeypatch.setattr(align, "columns", evolve_after_the_look)
     write_iceberg(df=frame, table="out", mode=mode)
-    both = [(1, 5, None, None), (2, 6, None, None)]
+    both = [(1, 5, None, None, None), (2, 6, None, None, None)]
     assert world.rows(out) == (both[1:] if mode == "overwrite" else both)
+    assert [s["run_id"] for s in world.summaries(out)] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_a_commit_whose_answer_was_lost_is_found_and_not_repeated(
+    world: World, spark: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = world.iceberg("out", "id bigint!", key=["id"])
+    _writes(world, mode)
+    plain = commits._with_summary
+
+    def lose_the_answer(*args: Any) -> None:
+        plain(*args)
+        raise ConnectionError("the connection broke")
+
+    monkeypatch.setattr(commits, "_with_summary", lose_the_answer)
+    write_iceberg(df=spark.sql("select 1L id"), table="out", mode=mode)
+    assert (world.rows(out), len(world.summaries(out))) == ([(1,)], 1)
+
+
+def test_a_write_that_fails_is_recorded_and_raised(world: World, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = world.iceberg("out", "id bigint")
+    _writes(world)
+
+    def broken(*_: Any) -> None:
+        raise ConnectionError("the connection broke")
+
+    monkeypatch.setattr(commits, "_with_summary", broken)
+    with pytest.raises(ConnectionError):
+        write_iceberg(df=spark.sql("select 1L id"), table="out")
+    assert (world.outbox()["state"], world.outbox()["error"]) == ("failed", "ConnectionError: the connection broke")
+    assert world.rows(out) == []
 
 
 def test_every_kind_of_commit_carries_the_run(world: World, spark: Any) -> None:

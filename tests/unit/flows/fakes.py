@@ -120,6 +120,7 @@ class Cloud:
     lost: dict[tuple[str, str], Exception] = field(default_factory=dict)
     settle: timedelta = timedelta()
     before_write: Callable[[str], object] = lambda call: None
+    after_write: Callable[[str], object] = lambda call: None
 
     def opened(self, provenance: Provenance) -> Mapping[str, Any]:
         return {kind.name: CloudAdapter(self, kind.name) for kind in SMALL_KINDS}
@@ -172,6 +173,7 @@ class CloudAdapter:
         lost = self.cloud.lost.pop((verb, key.label), None)
         if lost:
             raise lost
+        self.cloud.after_write(f"{verb} {key.label}")
         version = self.cloud.things[key].version if key in self.cloud.things else 0
         return Done(f"v{version}", self.cloud.settle if key.kind == "role" and verb == "create" else timedelta())
 

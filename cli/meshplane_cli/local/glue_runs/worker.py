@@ -142,6 +142,7 @@ class Worker:
         command = [str(ready.script), *script_arguments(given, run.job_name, run.job_run_id)]
         with self._jvm(run, ready, key, logs) as (gateway, killed):
             run.move("RUNNING")
+            logs.write("stdout", f"Running {run.command['ScriptLocation']} as {run.role}")
             extra = {**gateway, **customer_environment(given.get("--customer-driver-env-vars", ""))}
             env = process.environment(self.settings.endpoint, run.region, key, ready.path, extra)
 

@@ -26,6 +26,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(REPOSITORY / "domain.json", root)
     shutil.copy(HERE / "template.yaml", root)
     shutil.copytree(HERE / "code", root / "functions")
+    (root / "functions/meshplane").mkdir()
+    shutil.copy(REPOSITORY / "functions/meshplane/naming.json", root / "functions/meshplane")
     (root / "glue_jobs").symlink_to(REPOSITORY / "glue_jobs")
     before = dict(os.environ)
     os.environ.update(MESHPLANE_LOCAL_DIR=str(root / ".meshplane"), MESHPLANE_LOCAL_PORT="0", MESHPLANE_LOCAL_WARM="0")

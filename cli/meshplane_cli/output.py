@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -134,8 +133,3 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(int(seconds), 0)} s"
-
-
-def named(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """Only those keys, in that order."""
-    return {key: data.get(key) for key in keys}

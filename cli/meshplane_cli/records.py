@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from meshplane.aws.executions import job_run_of
 from meshplane.aws.faults import translated
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.errors import NotFound
-from meshplane.model.runs import JobRun, Run
+from meshplane.model.runs import GLUE_STATUS, JobRun, Run
 from meshplane.model.windows import moment
 from meshplane_cli.output import CliError
 from meshplane_cli.project_status import published
@@ -104,18 +104,8 @@ def seconds(run: Run, now: datetime | None = None) -> float | None:
     return max((until - moment(run.started)).total_seconds(), 0.0)
 
 
-@dataclass(frozen=True)
-class Single:
-    """A single job's run that has no record yet: its Glue job run stands for it."""
-
-    run: Run
-    job_run: JobRun
-
-
 def as_run(project: str, job: str, found: JobRun) -> Run:
     """A job run as a run, for a single job."""
-    from meshplane.model.runs import GLUE_STATUS
-
     told = Run(str(found.run.get("run_id", "")), project, "", "RUNNING", "", "manual", found.started, job=job, started=found.started)
     return replace(told, status=GLUE_STATUS.get(found.state, "RUNNING"), ended=found.ended, cause=found.error)
 

@@ -7,7 +7,6 @@ it is up; else the account of the environment, which is compared with domain.jso
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
@@ -164,8 +163,3 @@ def split_name(name: str, what: str) -> tuple[str, str]:
     if not rest:
         raise CliError(f"'{name}' does not say which project", allowed=f"PROJECT.{what.upper()}, like sales.daily", code=USAGE)
     return project, rest
-
-
-def environment(local: Mapping[str, str]) -> dict[str, str]:
-    """This process's variables with others over them, for a child."""
-    return {**os.environ, **local}

@@ -124,13 +124,6 @@ def test_policies_are_what_the_reconcile_left(store: DynamoRuns, clients: Client
     assert store.policies("sales") == {"daily": policy}
 
 
-def test_a_since_is_kept_while_the_trigger_is_as_it_was() -> None:
-    old = PipelinePolicy("arn", triggers={"a": TriggerPolicy("files", 10, since="then"), "b": TriggerPolicy("files", 10, since="then")})
-    new = PipelinePolicy("arn", triggers={"a": TriggerPolicy("files", 10), "b": TriggerPolicy("files", 20), "c": TriggerPolicy("schedule")})
-    assert {name: trigger.since for name, trigger in new.carry_since(old, "now").triggers.items()} == {"a": "then", "b": "now", "c": "now"}
-    assert new.carry_since(None, "now").triggers["a"].since == "now"
-
-
 def test_the_queue_takes_more_than_ten_and_cuts_the_delay(clients: Clients) -> None:
     url = clients("sqs").create_queue(QueueName="triggers")["QueueUrl"]
     SqsTriggers(clients, url).send([{"n": n} for n in range(23)])

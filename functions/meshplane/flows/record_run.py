@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from meshplane.flows.run_slots import RunPorts, close_run
-from meshplane.model.runs import GLUE_STATUS, OPEN, Execution, JobRun, Run, StepEnd
+from meshplane.model.runs import GLUE_STATUS, Execution, JobRun, Run, StepEnd
 from meshplane.model.windows import iso
 
 
@@ -86,8 +86,3 @@ def readable(cause: str) -> str:
     except ValueError:
         return cause
     return str(told.get("ErrorMessage") or cause) if isinstance(told, dict) else cause
-
-
-def still_open(run: Run | None) -> bool:
-    """Has the record no end yet?"""
-    return run is not None and run.status in OPEN

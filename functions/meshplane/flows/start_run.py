@@ -163,7 +163,11 @@ def _settled(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: st
     try:
         return change_slots(ports, project, pipeline, decide)
     except AlreadyExists:  # a run was made of exactly these files long ago: they are no news
-        return change_slots(ports, project, pipeline, lambda slots: Change(take(slots, trigger)[0]) if trigger in slots.pending else None)
+
+        def forget(slots: Slots) -> Change | None:
+            return Change(take(slots, trigger)[0]) if slots.pending.get(trigger) == pending else None
+
+        return change_slots(ports, project, pipeline, forget)
 
 
 def _event(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
 
-from meshplane.errors import Denied
+from meshplane.errors import Denied, Throttled
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import PATIENCE, read_and_start, start_run
 from meshplane.model.project import Param
-from meshplane.model.runs import Run
+from meshplane.model.runs import Arrival, Run
 
 
 def settle(at: World) -> None:
@@ -227,3 +229,95 @@ def test_an_unreadable_message_is_refused_and_holds_up_no_other() -> None:
     refused = read_and_start(at.ports, [(str(n), body, NOON) for n, body in enumerate(bodies)])
     assert [refusal.id for refusal in refused] == ["0", "1", "2"]
     assert only(at, "RUNNING")
+
+
+def test_a_manual_run_is_about_the_window_that_was_asked_for() -> None:
+    at = world(window="day", when_busy="queue")
+    start_run(at.ports, [manual("1", window_start="2030-01-01T00:00:00Z")])
+    assert (only(at, "RUNNING").window_start, only(at, "RUNNING").window_end) == ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z")
+    start_run(at.ports, [manual("2", window_start="2030-01-01T00:00:00Z", window_end="2030-01-05T00:00:00Z")])
+    assert only(at, "SKIPPED").reason.startswith("2030-01-01T00:00:00Z to 2030-01-05T00:00:00Z is not one day")
+
+
+def test_files_that_made_a_run_long_ago_are_no_news() -> None:
+    at = world()
+    start_run(at.ports, [arrived("a")])
+    settle(at)
+    at.runs.marks.clear()  # forgotten, as after a month
+    start_run(at.ports, [arrived("a")])
+    settle(at)
+    assert len(at.runs.records) == 1
+    assert not at.runs.slots("sales", "daily").pending
+
+
+def test_a_trigger_without_settle_starts_at_once() -> None:
+    at = world()
+    daily = at.runs.known["sales"]["daily"]
+    at.runs.known["sales"]["daily"] = replace(daily, triggers={"landed": replace(daily.triggers["landed"], settle_seconds=0)})
+    start_run(at.ports, [arrived("a"), arrived("b")])
+    assert only(at, "RUNNING").files_total == 2
+    assert not at.queue.sent
+
+
+def test_a_state_table_that_cannot_be_read_refuses_only_its_projects_messages() -> None:
+    at = world()
+    policies = at.runs.policies
+
+    def throttled(project: str) -> object:
+        if project == "broken":
+            raise Throttled("slow down")
+        return policies(project)
+
+    at.runs.policies = throttled  # type: ignore[method-assign,assignment]
+    [refusal] = start_run(at.ports, [message("manual", "", {"id": "1"}, project="broken"), manual("1")])
+    assert refusal.fields() == {"message_id": "m", "reason": "Throttled", "error": "slow down"}
+    assert only(at, "RUNNING").project == "sales"
+
+
+def test_slots_that_never_hold_still_send_the_message_back() -> None:
+    at = world()
+    at.runs.overtake = 1000
+    [refusal] = start_run(at.ports, [manual("1")])
+    assert refusal.error.reason == "NotReady"
+
+
+def test_a_look_for_a_pipeline_that_is_gone_leaves_no_record() -> None:
+    at = world()
+    at.runs.known["sales"] = {}
+    start_run(at.ports, [message("settle", "landed", {"id": "x"}, sent=NOON - timedelta(days=1))])
+    assert not at.runs.records
+
+
+def test_an_arrival_for_a_project_that_never_was_is_recorded() -> None:
+    at = world()
+    late = replace(arrived("a"), project="nobody", sent=NOON - timedelta(days=1))
+    start_run(at.ports, [late])
+    assert (only(at, "SKIPPED").reason, only(at, "SKIPPED").files_total) == ("no project nobody is published", 1)
+
+
+def test_an_old_run_that_cannot_be_started_is_left_to_the_sweep() -> None:
+    at = world()
+    at.executions.fault = Denied("no")
+    start_run(at.ports, [manual("1")])
+    at.queue.sent.clear()
+    at.clock.advance(hours=1)
+    start_run(at.ports, [message("ended", "", {})])
+    assert not at.queue.sent
+    assert only(at, "WAITING")
+
+
+def test_a_file_that_comes_while_the_others_settle_puts_the_run_off() -> None:
+    at = world()
+    start_run(at.ports, [arrived("a")])
+    mark = at.runs.mark_seen
+
+    def slow(project: str, pipeline: str, trigger: str, files: Sequence[Arrival]) -> None:
+        at.runs.mark_seen = mark  # type: ignore[method-assign]
+        start_run(at.ports, [arrived("b")])
+        mark(project, pipeline, trigger, files)
+
+    at.runs.mark_seen = slow  # type: ignore[method-assign]
+    settle(at)
+    assert not at.runs.records
+    settle(at)
+    assert [file.key for file in only(at, "RUNNING").files] == ["a", "b"]

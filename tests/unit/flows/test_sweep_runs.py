@@ -173,3 +173,24 @@ def test_the_policy_of_a_trigger_is_not_needed_to_be_known() -> None:
     at.clock.advance(days=1)
     sweep(at)
     assert not at.runs.records, "without `since` nobody knows how far back to look"
+
+
+def test_a_success_whose_record_is_gone_is_not_told() -> None:
+    at = without(world(), "nightly", "landed")
+    upstream(at)
+    at.runs.records.clear()
+    at.clock.advance(minutes=6)
+    sweep(at, projects=("sales", "customers"))
+    assert not at.runs.records
+
+
+def test_a_fault_while_successes_are_passed_on_is_told() -> None:
+    at = without(world(), "nightly", "landed")
+    upstream(at)
+    at.clock.advance(minutes=6)
+
+    def throttled(bodies: object, delay: timedelta = timedelta()) -> None:
+        raise Throttled("slow down")
+
+    at.queue.send = throttled  # type: ignore[method-assign]
+    assert list(sweep_runs(SweepPorts(at.ports, Bucket()), ("sales", "customers"))) == ["sales"]

@@ -94,9 +94,9 @@ def write(folder: Path, seed: int = 7, sizes: Sizes | None = None) -> dict[str, 
 
 
 def uploads(folder: Path) -> dict[str, Path]:
-    """Key below the raw bucket → file, for the files that `write` left in `folder`: contacts and rates first, then orders."""
+    """Key below the raw bucket → file, for the files that `write` left in `folder`: in the order in which they arrive."""
     day = f"dt={FIRST_DAY + timedelta(days=DAYS)}"
-    tables = {"contacts": "customers/contacts_raw", "rates": "customers/fx_rates_raw", "orders-*": "sales/orders_raw"}
+    tables = {"rates": "customers/fx_rates_raw", "contacts": "customers/contacts_raw", "orders-*": "sales/orders_raw"}
     return {f"{table}/{day}/{path.name}": path for name, table in tables.items() for path in sorted(folder.glob(f"{name}.csv"))}
 
 

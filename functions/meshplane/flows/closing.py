@@ -173,7 +173,6 @@ class Writer:
         record = replace(record, status=kept, published=self._publish(document, kept))
         old = self.begun.record
         fields = {
-            "result": result,
             "phase": record.phase,
             "manifest": record.observed,
             "release": record.release.digest,
@@ -181,7 +180,6 @@ class Writer:
             "synced": judged.conditions[0].reason,
             "told": judged.conditions[0].message[:500],
             "plan": judged.plan,
-            "due_at": record.due_at,
             **{f"count_{verb}": count for verb, count in (judged.counts or {}).items()},
         }
         metrics = {"Stalled": float(record.stalled), "Synced": float(judged.conditions[0].status == "True"), **metrics}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from meshplane.plan.retry import Failure
 from meshplane.ports import Adapter, AdapterFactory, Clock, Deadline, Pause, Workers
 
 ROUNDS = 8
+LOOKS = 3  # how often what is uncertain is looked at again here; what stays uncertain is a failure like any other
 SHORT = timedelta(seconds=20)  # a wait this long is waited out here; a longer one is left to the sweep
 
 
@@ -113,22 +114,27 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         inventory = remember(inventory, outcomes, task.only)
         wrote += [outcome for outcome in outcomes if outcome.state is State.DONE and outcome.action.verb in WRITES]
         done = Converged(made, verdict, outcomes, tuple(wrote), inventory, settling)
-        rest = _worth_waiting(tools, outcomes)
+        rest = _worth_waiting(tools, outcomes, turn)
         if rest is None or turn == ROUNDS - 1:
-            return done
+            return replace(done, outcomes=tuple(map(_told, outcomes)))
         tools.pause(rest)
     return done
 
 
-def _worth_waiting(tools: Tools, outcomes: Sequence[Outcome]) -> timedelta | None:
+def _worth_waiting(tools: Tools, outcomes: Sequence[Outcome], turn: int) -> timedelta | None:
     """How long to pause before another round; None when one would be of no use now."""
     now = tools.clock.now()
-    if any(outcome.state is State.AGAIN for outcome in outcomes):
+    if turn < LOOKS and any(outcome.state is State.AGAIN for outcome in outcomes):
         soonest = timedelta()
     else:
         waits = [o.until - now for o in outcomes if o.state is State.WAITING and o.until]
         soonest = max(min(waits, default=SHORT * 2), timedelta())
     return soonest if soonest <= SHORT and tools.left() > MARGIN + soonest + SHORT else None
+
+
+def _told(outcome: Outcome) -> Outcome:
+    """What is still uncertain when we stop looking is a failure, told by its own reason."""
+    return replace(outcome, state=State.FAILED) if outcome.state is State.AGAIN else outcome
 
 
 def remember(inventory: Mapping[Id, Known], outcomes: Sequence[Outcome], only: Collection[str] | None = None) -> dict[Id, Known]:

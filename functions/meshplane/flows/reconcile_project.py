@@ -83,7 +83,8 @@ def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
     if ended.wake:
         ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
     seconds = (ports.tools.clock.now() - started).total_seconds()
-    return Report(project, ended.result, ended.fields, {"Seconds": seconds, **ended.metrics})
+    fields = {**ended.fields, "result": ended.result, "due_at": ended.record.due_at}
+    return Report(project, ended.result, fields, {"Seconds": seconds, **ended.metrics})
 
 
 def _overtaken(ports: Ports, begun: Begun, why: Stale) -> Report:

@@ -145,6 +145,16 @@ class TestFaultsOfTheWorld:
         assert plane.condition() == ("False", "Conflict")
         assert "finance" in plane.table.records["sales"].status["failing"][0]
 
+    def test_what_stays_uncertain_is_a_failure_by_its_own_name(self, plane: Plane) -> None:
+        looks: list[str] = []
+        plane.cloud.before_write = looks.append
+        plane.cloud.faults["update", "load_orders"] = [Conflict("changed under us")] * 50
+        plane.bucket.put("sales", manifest().replace("use: merge,", "use: merge, workers: 3 x G.1X,"))
+        plane.look()
+        assert plane.condition() == ("False", "Conflict")
+        assert 1 < len(looks) <= 5
+        assert plane.due_in() == timedelta(seconds=30)
+
     def test_a_kind_that_cannot_be_listed_is_unknown_and_the_others_go_on(self, plane: Plane) -> None:
         plane.cloud.faults["observe", "glue_job"] = [Denied("glue:BatchGetJobs")]
         plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))

@@ -93,6 +93,7 @@ def jobs(glue: Any) -> None:
     place = {"SubnetId": "subnet-1", "SecurityGroupIdList": ["sg-1"], "AvailabilityZone": "eu-central-1a"}
     wanted = {"Name": "net", "ConnectionType": "NETWORK", "ConnectionProperties": {}, "PhysicalConnectionRequirements": place}
     glue.create_connection(ConnectionInput=wanted)
+    ask("connection_type", lambda: glue.get_connection(Name="net")["Connection"].get("ConnectionType"))
     ask(
         "connection_subnet", lambda: glue.get_connection(Name="net")["Connection"].get("PhysicalConnectionRequirements", {}).get("SubnetId")
     )

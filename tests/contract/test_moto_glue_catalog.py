@@ -34,6 +34,7 @@ def both() -> tuple[Answers, Answers]:
         ("job_mode", None, "SCRIPT"),
         ("job_twice", "made", {"error": "AlreadyExistsException"}),
         ("job_updated", MISSING, ["q", {}]),
+        ("connection_type", None, "NETWORK"),
         ("connection_updated", MISSING, "updated"),
         ("connection_deleted", MISSING, "deleted"),
     ],
@@ -44,8 +45,7 @@ def test_glue_repair(both: tuple[Answers, Answers], question: str, vanilla: Any,
 
 
 def test_no_update_is_lost_once_version_ids_are_compared(both: tuple[Answers, Answers]) -> None:
-    assert both[0]["counted_by_eight"] < 40, "moto has changed: it keeps every conditional update"
-    assert both[1]["counted_by_eight"] == 40
+    assert both[1]["counted_by_eight"] == 40  # moto alone loses some on most runs, not on all: `stale_update` shows the fault itself
 
 
 def test_what_must_hold_in_both(both: tuple[Answers, Answers]) -> None:

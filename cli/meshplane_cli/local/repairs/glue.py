@@ -285,6 +285,12 @@ def _set_extras(job: Any, source: dict[str, Any]) -> None:
     job.extras = {key: source[key] for key in _JOB_EXTRAS if key in source}
 
 
+def _connection_as_dict(connection: Any, hide_password: bool = False) -> dict[str, Any]:
+    """moto leaves out what kind of connection it is."""
+    kept = {key: connection.connection_input[key] for key in ("ConnectionType", "MatchCriteria") if key in connection.connection_input}
+    return {**_original["connection_as_dict"](connection, hide_password), **kept}
+
+
 def _job_as_dict(job: Any) -> dict[str, Any]:
     return {**_original["job_as_dict"](job), **getattr(job, "extras", {})}
 
@@ -305,5 +311,7 @@ def apply() -> None:
         _original[name] = GlueResponse.__dict__[name]
     _original["job_as_dict"] = models.FakeJob.as_dict
     models.FakeJob.as_dict = _job_as_dict
+    _original["connection_as_dict"] = models.FakeConnection.as_dict
+    models.FakeConnection.as_dict = _connection_as_dict
     for operations in (CatalogOperations, OptimizerOperations, JobOperations):
         install(GlueResponse, operations)

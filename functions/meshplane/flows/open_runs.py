@@ -23,26 +23,34 @@ class ProjectRuns:
         for slots in self.ports.runs.all_slots(project).values():
             for run_id in (*slots.open, *(waiting.run_id for waiting in slots.waiting)):
                 run = self.ports.runs.run(project, run_id)
-                if run and run.status in OPEN and not self._ended(run):
-                    found.append(run)
+                now = self._now(run) if run and run.status in OPEN else None
+                found += [now] if now else []
         return found
 
     def stop(self, run: Run, why: str) -> None:
-        """A run that was never started is closed; one that runs is stopped, its execution's end then closes it."""
+        """A run that was never started is closed; one that runs is stopped, which closes it too."""
         if run.status == "RUNNING":
             self.ports.executions.stop(run.execution, why)
-            self._ended(run)
+            self._now(run)
             return
-        ended = replace(run, status="ABORTED", reason=why, ended=iso(self.ports.clock.now()))
-        close_run(self.ports, ended, self.ports.runs.policies(run.project))
+        self._close(replace(run, status="ABORTED", reason=why))
 
-    def _ended(self, run: Run) -> bool:
-        """Is it over by the service's own word? Then its record is closed."""
-        if run.status != "RUNNING" or not run.execution:
-            return False
-        execution = self.ports.executions.describe(run.execution)
+    def _now(self, run: Run) -> Run | None:
+        """The run by the service's own word; None when it is over, its record is closed then. A run whose record still says that it
+        waits may have been started by a process that died right after."""
+        policy = (self.ports.runs.policies(run.project) or {}).get(run.pipeline)
+        arn = run.execution or (self.ports.executions.arn(policy.machine, run.run_id) if policy else "")
+        execution = self.ports.executions.describe(arn) if arn else None
         if execution is None:
-            lost = replace(run, status="ABORTED", reason="its execution is gone", ended=iso(self.ports.clock.now()))
-            close_run(self.ports, lost, self.ports.runs.policies(run.project))
-            return True
-        return execution.status != "RUNNING" and bool(execution_ended(self.ports, execution))
+            if run.status == "WAITING":
+                return run
+            self._close(replace(run, status="ABORTED", reason="its execution is gone"))
+            return None
+        if execution.status == "RUNNING":
+            return replace(run, status="RUNNING", execution=arn)
+        execution_ended(self.ports, execution)
+        return None
+
+    def _close(self, run: Run) -> None:
+        ended = replace(run, ended=iso(self.ports.clock.now()))
+        close_run(self.ports, ended, self.ports.runs.policies(run.project))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from datetime import timedelta
 from typing import ClassVar
 
@@ -11,6 +13,7 @@ from tests.unit.flows.fakes import HERE, Plane, Spec, Thing, manifest
 
 from meshplane.errors import Conflict, Denied, NotReady, Rejected, ServiceFault, Throttled
 from meshplane.flows.reconcile_project import reconcile_message
+from meshplane.model.bundle import bundle
 from meshplane.model.resource import Id, Owner, Wait
 from meshplane.plan.retry import STALLED_AFTER
 
@@ -509,6 +512,30 @@ class TestFilesByHand:
         assert plane.condition() == ("False", "FileMissing")
         assert "jobs/report.py" in plane.table.records["sales"].status["conditions"][0]["message"]
         assert "meshplane publish" in plane.table.records["sales"].status["whatToDo"]
+
+    def test_a_folder_of_modules_is_one_zip_whose_digest_depends_on_its_files_alone(self) -> None:
+        plane = Plane()
+        job = self.JOB.replace("jobs/report.py,", "jobs/report.py, modules: [lib/],")
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"x", "lib/a.py": b"1", "lib/b.py": b"2"}
+        plane.bucket.put("sales", manifest(jobs=job))
+        plane.look()
+        (key,) = (key for key in plane.bucket.objects if key.endswith("/lib.zip"))
+        with zipfile.ZipFile(io.BytesIO(plane.bucket.objects[key])) as archive:
+            assert archive.namelist() == ["lib/a.py", "lib/b.py"]
+        assert bundle({"lib/b.py": b"2", "lib/a.py": b"1"}) == plane.bucket.objects[key]
+        plane.bucket.loose["sales"].pop("lib/a.py")
+        plane.look()
+        assert len([key for key in plane.bucket.objects if key.endswith("/lib.zip")]) == 2
+        plane.bucket.loose["sales"].clear()
+        plane.look()
+        assert plane.condition() == ("True", "Applied"), "the last release serves, its bundles too"
+
+    def test_packages_need_a_release_that_resolved_them(self) -> None:
+        plane = Plane()
+        job = self.JOB.replace("jobs/report.py,", "jobs/report.py, packages: [phonenumbers==9.0.1],")
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"x"}
+        plane.bucket.put("sales", manifest(jobs=job))
+        plane.look()
 
     def test_the_last_release_serves_when_nothing_lies_beside(self) -> None:
         plane = Plane()

@@ -536,6 +536,19 @@ class TestFilesByHand:
         plane.bucket.loose["sales"] = {"jobs/report.py": b"x"}
         plane.bucket.put("sales", manifest(jobs=job))
         plane.look()
+        assert plane.table.records["sales"].release.wheels == {}
+        index = {
+            "digest": "d1",
+            "files": {"jobs/report.py": "a" * 64, "wheels/p.whl": "b" * 64},
+            "wheels": {"phonenumbers==9.0.1": ["p.whl"]},
+        }
+        plane.bucket.objects["releases/sales/d1.json"] = json.dumps(index).encode()
+        plane.bucket.put("sales", manifest(jobs=job), release="d1")
+        plane.look()
+        plane.bucket.put("sales", manifest(jobs=job))
+        plane.look()
+        assert plane.table.records["sales"].release.wheels == {"phonenumbers==9.0.1": ("p.whl",)}
+        assert plane.condition() == ("True", "Applied")
 
     def test_the_last_release_serves_when_nothing_lies_beside(self) -> None:
         plane = Plane()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from meshplane.model.rules import Contract, Gate, Rule, implied
 from meshplane.model.types import Field
 
 Layer = Literal["raw", "refined", "curated"]
@@ -121,11 +122,19 @@ class Table:
     properties: Mapping[str, str] = field(default_factory=dict)
     physical_name: str = ""  # set for adoption only
     format_version: int = 2
+    rules: tuple[Rule, ...] = ()  # declared ones, domain-wide defaults filled in
+    contract: Contract = Contract()
+    allow_empty: bool = False
 
     @property
     def is_iceberg(self) -> bool:
         """Iceberg, or a Hive table of files."""
         return self.format == "iceberg"
+
+    @property
+    def gate(self) -> Gate:
+        """What its data is judged by, the implied rules first."""
+        return Gate(self.name, implied([c.name for c in self.columns], self.key) + self.rules, self.contract, self.allow_empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class Table:
     physical_name: str = ""  # set for adoption only
     format_version: int = 2
     rules: tuple[Rule, ...] = ()  # declared ones, domain-wide defaults filled in
-    contract: Contract = Contract()
+    contract: Contract = field(default_factory=Contract)
     allow_empty: bool = False
 
     @property

@@ -95,6 +95,7 @@ class Worker:
         process = self._process
         if process is not None:
             _end(process)
+            process.wait()  # or the next call would be handed to the dying one
 
     def _running(self) -> tuple[subprocess.Popen[str], RuntimeApi]:
         if self._process is None or self._process.poll() is not None or self._api is None:

@@ -127,11 +127,11 @@ def five(manifest: str) -> list[tuple[str, str]]:
         (
             "change: a new column, and snapshots kept for 14 days; upload with any S3 client",
             f"{env}; sed 's/^      currency: string$/&\\n      channel: string/; s/days: 30/days: 14/'"
-            f" projects/sales/project.yaml | aws s3 cp - {manifest}",
+            f" projects/sales/project.yaml | .venv/bin/aws s3 cp - {manifest}",
         ),
         (
             "break: a type that cannot be; nothing in AWS changes",
-            f"{env}; sed 's/amount: decimal(12,2)/amount: decimal(40,2)/' projects/sales/project.yaml | aws s3 cp - {manifest}",
+            f"{env}; sed 's/amount: decimal(12,2)/amount: decimal(40,2)/' projects/sales/project.yaml | .venv/bin/aws s3 cp - {manifest}",
         ),
         ("look: what the plane says of it, with file, line and mend", "./dev meshplane status sales"),
         ("put back: publish the project as it lies here", "./dev meshplane publish sales"),

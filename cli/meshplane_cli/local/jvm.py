@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ log = logging.getLogger("meshplane.jvm")
 logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
 
 LIMIT = 2  # JVMs alive at once: 0.6 to 0.9 GB each, on a laptop of 2 cores
-PATIENCE = 5.0  # seconds to wait for a warm JVM before another one is started: most runs are shorter than a cold start
+PATIENCE = 20.0  # seconds to wait for a warm JVM before another one is started: a cold start beside a run takes both cores that long
 START_SECONDS = 60.0
 CLEAN_SECONDS = 15.0  # for stopping what a run left; a JVM that takes longer is replaced
 IDLE_SECONDS = 3.0  # for what a killed run has still under way there
@@ -278,6 +279,7 @@ class JvmPool:
         self._idle: list[Jvm] = []
         self._busy: list[Jvm] = []
         self._starting = 0
+        self._waiting: deque[object] = deque()  # warm JVMs are lent in the order of asking
         self._closed = False
         self.patience = PATIENCE
         self.on_loss: Callable[[], None] = lambda: None
@@ -307,16 +309,20 @@ class JvmPool:
                 self.on_loss()
 
     def _take(self, wish: Wish) -> Jvm:
-        until = time.monotonic() + self.patience
+        until, ticket = time.monotonic() + self.patience, object()
         with self._changed:
-            while not (self._closed or self._may_start(wish, until)):
-                self._idle = [jvm for jvm in self._idle if jvm.alive]
-                if wish.plain and self._idle:
-                    jvm = max(self._idle, key=lambda idle: idle.runs)  # the warmest
-                    self._idle.remove(jvm)
-                    self._busy.append(jvm)
-                    return jvm
-                self._changed.wait(0.2)
+            self._waiting.append(ticket)
+            try:
+                while not (self._closed or self._may_start(wish, until)):
+                    self._idle = [jvm for jvm in self._idle if jvm.alive]
+                    if wish.plain and self._idle and self._waiting[0] is ticket:
+                        jvm = max(self._idle, key=lambda idle: idle.runs)  # the warmest
+                        self._idle.remove(jvm)
+                        self._busy.append(jvm)
+                        return jvm
+                    self._changed.wait(0.2)
+            finally:
+                self._waiting.remove(ticket)
             if self._closed:
                 raise SetupError("the embedded AWS is stopping: no JVM is lent any more")
             while self._idle and self._alive >= LIMIT:

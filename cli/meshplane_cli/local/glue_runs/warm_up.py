@@ -21,7 +21,7 @@ from meshplane_cli.local.role_credentials import of_role
 
 log = logging.getLogger("meshplane.glue_runs")
 
-PATIENCE_MEANWHILE = 30.0  # seconds a run waits for the JVM that is being readied: less than a cold start beside it would take
+PATIENCE_MEANWHILE = 45.0  # seconds a run waits for the JVM that is being readied: less than a cold start beside it would take
 _CATALOG = "spark.sql.catalog.glue_catalog"
 CONF = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",

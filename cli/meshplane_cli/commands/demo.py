@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +37,11 @@ def command(
     """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS. The stack stays up afterwards."""
     began = time.monotonic()
     found, folder = _bring_up()
-    _publish(found)
+    with ThreadPoolExecutor(1) as meanwhile:
+        files = meanwhile.submit(uploads, Path(sample)) if sample else meanwhile.submit(write, folder / "sample")
+        _publish(found)
     since = datetime.now(UTC)
-    _drop_files(found, uploads(Path(sample)) if sample else write(folder / "sample"))
+    _drop_files(found, files.result())
     _follow(found, since, timeout)
     _print_rows()
     say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")

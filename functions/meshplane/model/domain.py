@@ -4,14 +4,17 @@ code by the build, by the functions."""
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model.naming import Naming
 from meshplane.model.problems import Findings, Loc, in_order
-from meshplane.model.reading import read
+from meshplane.model.reading import read, shown
+from meshplane.model.rules import RuleKind
 from meshplane.model.shape import understand
 
 ENVIRONMENTS = ("dev", "int", "prod")
@@ -20,6 +23,28 @@ Environment = Annotated[str, StringConstraints(pattern=r"^(dev|int|prod)$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+RuleDefaults = dict[str, str | int | float | bool]
+RULE_WORDS = {  # what a rule may leave to the domain → its form, and that in words
+    "severity": (r"observe|warn|block", "observe, warn, block"),
+    "threshold": (r"0|\d+ ?rows?|\d{1,2}(\.\d{1,6})? ?%|100 ?%", "0.1%, 10 rows"),
+    "tolerance": (r"\d{1,3}(\.\d{1,6})? ?%", "0.1%"),
+}
+
+
+def _rule_defaults(values: RuleDefaults) -> RuleDefaults:
+    """`severity`, for one kind `freshness.severity`, or `not_null: 0.001`: the share of rows that may break rules of that kind."""
+    kinds = get_args(RuleKind)
+    for key, value in values.items():
+        if key in kinds and isinstance(value, int | float) and 0 <= value <= 1:
+            continue
+        kind, dot, word = key.rpartition(".") if key not in kinds else (key, ".", "threshold")
+        form, allowed = RULE_WORDS.get(word, ("", ", ".join((*RULE_WORDS, "kind.severity", "kind.threshold"))))
+        known = form and (not dot or kind in kinds) and (word != "tolerance" or kind in ("", "reconciliation"))
+        if not known or not re.fullmatch(form, shown(value)):
+            text = f"this is no {word}" if known else f"'{key}' is no default of rules"
+            context = {"text": text, "found": f"{key}: {shown(value)}", "allowed": allowed, "mend": ""}
+            raise PydanticCustomError("text-form", "{text}", context)
+    return values
 
 
 class _Part(BaseModel):
@@ -60,8 +85,9 @@ class Domain(_Part):
     accounts: dict[Environment, Account] = Field(default_factory=dict, description="AWS account id (12 digits) per environment.")
     api_hosts: list[Host] = Field(default_factory=list, description="API hosts that sources may call; *.example.org takes its subdomains.")
     reachable: dict[str, Reachable] = Field(default_factory=dict, description="Databases and brokers that jobs may reach, by name.")
-    rule_defaults: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="Defaults of quality rules and their thresholds: rule kind → value."
+    rule_defaults: Annotated[RuleDefaults, AfterValidator(_rule_defaults)] = Field(
+        default_factory=dict,
+        description="What rules have that do not say it: severity, threshold, tolerance; of one kind: not_null: 0.001, freshness.severity.",
     )
     lineage: Lineage = Field(default=Lineage(), description="Where lineage goes.")
     library: Library | None = Field(default=None, description="An own library wheel, by hash. Default: the one of this release.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from meshplane.model.rules import Contract, Gate, Rule, implied
@@ -125,6 +125,9 @@ class Table:
     rules: tuple[Rule, ...] = ()  # declared ones, domain-wide defaults filled in
     contract: Contract = field(default_factory=Contract)
     allow_empty: bool = False
+    contract_file: str = ""  # an ODCS file in the project's folder; `manifest.joining` has joined its rules when it is read
+    deprecate: Mapping[str, date] = field(default_factory=dict)  # column → the last day on which consumers may rely on it
+    allow_breaking: tuple[str, ...] = ()  # projects that a change may break without waiting
 
     @property
     def is_iceberg(self) -> bool:

@@ -29,7 +29,7 @@ def load(text: str, *, file: str, env: str, project: str, domain: Domain | None 
     documents, problems = judge(text, Question(file, project, environments, domain=domain))
     if problems or env not in documents:
         raise ManifestInvalid(in_order(problems))
-    return normalise.project(documents[env])
+    return normalise.project(documents[env], domain.rule_defaults if domain else {})
 
 
 def check(
@@ -55,6 +55,7 @@ def needed_files(project: Project) -> tuple[str, ...]:
     paths: list[str] = []
     for job in project.jobs.values():
         paths += [path for path in (job.script, job.sql, *job.modules, *job.jars) if path]
+    paths += [table.contract_file for table in project.tables.values() if table.contract_file]
     paths += [pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl]
     return tuple(dict.fromkeys(paths))
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshplane.model import project as plain
+from meshplane.model.domain import RuleDefaults
+from meshplane.model.manifest import promises
 from meshplane.model.manifest.document import Document
 from meshplane.model.manifest.jobs import JobPart, Options, Read
 from meshplane.model.manifest.parts import byte_size
@@ -17,15 +19,15 @@ from meshplane.model.manifest.tables import Projected, TablePart
 from meshplane.model.types import Field
 
 
-def project(document: Document) -> plain.Project:
-    """The validated project of one environment."""
+def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -> plain.Project:
+    """The validated project of one environment. `defaults`: what the domain says of rules that do not say it."""
     meta = document.metadata
     return plain.Project(
         name=meta.name,
         title=meta.title,
         owner=meta.owner,
         description=meta.description,
-        tables={name: table(name, part) for name, part in document.tables.items()},
+        tables={name: table(name, part, defaults) for name, part in document.tables.items()},
         jobs={name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
         pipelines={name: pipeline(meta.name, name, part) for name, part in document.pipelines.items()},
         policy=plain.Policy(**document.policy.model_dump()),
@@ -37,7 +39,7 @@ def format_of(part: TablePart) -> plain.Format:
     return part.format or "iceberg"
 
 
-def table(name: str, part: TablePart) -> plain.Table:
+def table(name: str, part: TablePart, defaults: RuleDefaults = promises.NO_DEFAULTS) -> plain.Table:
     """A table; columns of the key are required."""
     iceberg = format_of(part) == "iceberg"
     key = {column.lower() for column in part.key}
@@ -62,6 +64,12 @@ def table(name: str, part: TablePart) -> plain.Table:
         readers=part.readers,
         properties={key: str(byte_size(value)) if key.endswith("-bytes") else value for key, value in part.properties.items()},
         physical_name=part.name or "",
+        rules=tuple(promises.rule(each, form, defaults) for each, form in part.rules.items()),
+        contract=promises.contract(part.contract),
+        allow_empty=part.allow_empty,
+        contract_file=part.contract.file or "",
+        deprecate={column: form.until for column, form in part.deprecate.items()},
+        allow_breaking=part.allow_breaking,
     )
 
 

@@ -26,6 +26,7 @@ from meshplane.model.manifest.parts import (
     named,
     refuse,
 )
+from meshplane.model.manifest.rules import ContractPart, DeprecatedPart, RuleName, RulePart
 from meshplane.model.project import PartitionField, SortField
 from meshplane.model.reading import shown
 from meshplane.model.type_reading import NotATypeError
@@ -222,10 +223,7 @@ Sorts = Annotated[tuple[Sort, ...], OneOrList()]
 class TablePart(Part):
     """A table: raw as Hive (or Iceberg, if declared), refined and curated as Iceberg with three optimizers."""
 
-    later: ClassVar[Mapping[str, str]] = {
-        "contract": "data", "allowEmpty": "data", "rules": "data", "deprecate": "data", "allowBreaking": "data", "onDelete": "operate",
-        "formatVersion": "operate",
-    }  # fmt: skip
+    later: ClassVar[Mapping[str, str]] = {"onDelete": "operate", "formatVersion": "operate"}
 
     layer: Literal["raw", "refined", "curated"] = field("raw: as it arrives; refined: cleaned; curated: made for readers.")
     format: Literal["iceberg", "csv", "json", "parquet"] | None = field(
@@ -245,3 +243,9 @@ class TablePart(Part):
     readers: ProjectNames = field("Projects that may read it; they must declare it under `reads` too.", default=())
     properties: dict[str, Setting] = field("Further Iceberg table properties; sizes in bytes carry a unit, `512MB`.", default_factory=dict)
     name: PhysicalName | None = field("The Glue table's own name, for a table that exists. Default {project}_{table}.", default=None)
+    rules: dict[RuleName, RulePart] = field("What is judged before readers see the rows, by name.", default_factory=dict)
+    contract: ContractPart = field("What arriving data may change; or a path, contracts/orders.odcs.yaml.", default_factory=dict)
+    allow_empty: Flag = field("May an empty batch pass the gate? Default false.", default=False)
+    deprecate: dict[ColumnName, DeprecatedPart] = field("Columns that leave or change, and until when consumers have time.",
+                                                        default_factory=dict)  # fmt: skip
+    allow_breaking: ProjectNames = field("Projects that may be broken by a change of this table, without waiting.", default=())

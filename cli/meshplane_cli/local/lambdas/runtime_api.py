@@ -65,6 +65,7 @@ class RuntimeApi:
 def _handler(mailbox: Mailbox) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait for the first one's acknowledgement
 
         def do_GET(self) -> None:
             invocation = mailbox.inbox.get() if self.path == f"{_PREFIX}invocation/next" else None

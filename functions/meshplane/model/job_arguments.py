@@ -32,6 +32,7 @@ OURS = frozenset(
         "--extra-py-files",
         "--job-language",
         "--meshplane-attempt",
+        "--meshplane-gate",
         "--meshplane-job",
         "--meshplane-run",
         "--meshplane-step",
@@ -163,10 +164,12 @@ class JobFiles:
         for ref in self.job.reads:
             name = self._called(ref.project, ref.table)
             if ref.project == self.project.name:
-                told[name] = self._own(self.project.tables[ref.table])
+                own = self.project.tables[ref.table]
+                told[name] = {**self._own(own), **(_gate(own) if own.layer == "raw" else {})}
             elif found := foreign_table(ref, self.project.name, self.context)[0]:
                 told[name] = _told(found, ref.project)
-        return told | {write.table: self._own(self.project.tables[write.table]) for write in self.job.writes}
+        written = [self.project.tables[write.table] for write in self.job.writes]
+        return told | {table.name: {**self._own(table), **_gate(table)} for table in written}
 
     def _own(self, table: Table) -> Mapping[str, Any]:
         naming = self.context.naming
@@ -202,6 +205,10 @@ def _told(table: SharedTable, project: str) -> Mapping[str, Any]:
         "columns": [{"name": c.name, "type": types.spark(c.type), "required": c.required or c.name in table.key} for c in table.columns],
     }
     return told | {"csv": _csv(table.csv)} if table.format == "csv" else told
+
+
+def _gate(table: Table) -> Mapping[str, Any]:
+    return {"gate": table.gate.to_json()}
 
 
 def _csv(csv: CsvFormat) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the plane passes to a job run: `--meshplane-job`, `--meshplane-run`, `--meshplane-step`, `--meshplane-attempt`.
+"""What the plane passes to a job run: `--meshplane-job`, `--meshplane-run`, `--meshplane-step`, `--meshplane-attempt`, `--meshplane-gate`.
 
 Their shapes are docs/contracts.md §1 and §2 (`schemas/job.schema.json`, `schemas/run.schema.json`). Everything in the library that needs to
 know which job, table or run this is asks `invocation()`; a process without these arguments is a plain run outside the plane.
@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from dp_foundation.errors import ConfigError
+from dp_foundation.quality.rules import Gate, gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Table:
     csv: CsvFormat = CsvFormat()
     hive_partition: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
+    gate: Gate | None = None
 
     @property
     def is_iceberg(self) -> bool:
@@ -109,12 +111,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """All arguments of this process. `plain` holds every `--name value` as given, names lower-case with `_`."""
+    """All arguments of this process. `plain` holds every `--name value` as given, names lower-case with `_`. `attempt` is the retry,
+    `round` how often the step was begun anew because `main` had moved. `audit`: what is written waits on a branch for its publication."""
 
     job: Job | None = None
     run: Run | None = None
     step: str = ""
     attempt: int = 0
+    round: int = 0
+    audit: bool = False
     plain: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -124,10 +129,14 @@ def parse(argv: Sequence[str]) -> Invocation:
     job = _job(_json(given, "meshplane_job")) if "meshplane_job" in given else None
     run = _run(_json(given, "meshplane_run")) if "meshplane_run" in given else None
     step = given.get("meshplane_step") or (job.name if job else "")
-    attempt = given.get("meshplane_attempt") or "0"
-    if not attempt.isdecimal():
-        raise ConfigError(f"--meshplane-attempt: found {attempt!r}; allowed: a number from 0")
-    return Invocation(job, run, step, int(attempt), given)
+    told = given.get("meshplane_attempt") or "0"
+    begun, _, attempt = told.rpartition("_")
+    if not attempt.isdecimal() or not (begun or "0").isdecimal():
+        raise ConfigError(f"--meshplane-attempt: found {told!r}; allowed: a number from 0, or two as 0_1")
+    mode = given.get("meshplane_gate") or ""
+    if mode not in ("", "audit"):
+        raise ConfigError(f"--meshplane-gate: found {mode!r}; allowed: audit")
+    return Invocation(job, run, step, int(attempt), int(begun or 0), mode == "audit", given)
 
 
 @cache
@@ -196,6 +205,7 @@ def _table(logical: str, raw: Mapping[str, Any]) -> Table:
         csv=CsvFormat(**(raw.get("csv") or {})),
         hive_partition=tuple(raw.get("hive_partition", ())),
         key=tuple(raw.get("key", ())),
+        gate=gate(raw["gate"]) if raw.get("gate") else None,
     )
 
 

@@ -84,6 +84,13 @@ def _cast(got: Any, want: Any, path: str, faults: list[str]) -> str:
     return word or "same"
 
 
+def misfits(got: Any, want: Any, path: str) -> list[str]:
+    """Why a value of one type does not go into a column of another without loss; empty when it does. Both are pyspark types."""
+    faults: list[str] = []
+    _cast(got, want, path, faults)
+    return faults
+
+
 def _structs(got: Any, want: Any, path: str, faults: list[str]) -> None:
     have = _by_name(got, faults)
     for field in want.fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dp_foundation.errors import DataError, FoundationError
@@ -22,22 +22,25 @@ _CONFLICTS = frozenset(
 _STALE = ("INCOMPATIBLE_DATA_FOR_TABLE", "UNRESOLVED_COLUMN", "INSERT_COLUMN_ARITY_MISMATCH")
 
 
-def commit(spark: Any, target: Target, write: Callable[[], None]) -> None:
-    """Run `write`, which makes one commit to the table (or none). It is called again, from its look at the table on, after a conflict.
+def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence[str] = ()) -> metadata.Snapshot | None:
+    """Run `write`, which makes one commit to the table's branch (or none). It is called again, from its look at the table on, after a
+    conflict. `keys`: it is a merge on them whose source holds each once. Returns the commit, None without a run or where nothing changed.
 
     Raises what the write raises; rows that the library itself refused surface as DataError.
     """
     current = begin()
     if current is None:
         _tries(spark, target, write, lambda: False)
-        return
+        return None
     properties = current.next_write(target.database, target.name)
     if (mine := _own(target, properties)) is not None:
         get_logger(__name__).info("%s: this run's commit %s stands already; nothing is written again", target.identifier, mine.snapshot_id)
         current.intend()
         current.committed(_output(target, mine))
-        return
+        return mine
     current.intend()
+    known = metadata.load(target.database, target.name) if keys else None
+    properties |= known.promise(keys, target.branch) if known else {}
     try:
         _tries(spark, target, lambda: _with_summary(spark, properties, write), lambda: _own(target, properties) is not None)
     except Exception as error:
@@ -45,6 +48,7 @@ def commit(spark: Any, target: Target, write: Callable[[], None]) -> None:
         raise
     if (mine := _own(target, properties)) is not None:
         current.committed(_output(target, mine))
+    return mine
 
 
 def _tries(spark: Any, target: Target, write: Callable[[], None], done: Callable[[], bool]) -> None:
@@ -126,7 +130,7 @@ def _causes(error: Exception) -> Iterator[tuple[str, str]]:
 
 def _own(target: Target, properties: Mapping[str, str]) -> metadata.Snapshot | None:
     table = metadata.load(target.database, target.name)
-    return table.own(properties) if table is not None else None
+    return table.own(properties, target.branch) if table is not None else None
 
 
 def _output(target: Target, snapshot: metadata.Snapshot) -> dict[str, Any]:
@@ -134,7 +138,7 @@ def _output(target: Target, snapshot: metadata.Snapshot) -> dict[str, Any]:
         "table": target.table.logical if target.table else f"{target.database}.{target.name}",
         "snapshot": snapshot.snapshot_id,
         "parent": snapshot.parent_id,
-        "branch": "main",
+        "branch": target.branch or "main",
         "rows_added": snapshot.count("added-records"),
         "rows_total": snapshot.count("total-records"),
     }

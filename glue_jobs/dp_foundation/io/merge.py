@@ -13,6 +13,8 @@ from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import align
 from dp_foundation.io.commits import commit
 from dp_foundation.io.tables import Target
+from dp_foundation.run import gates
+from dp_foundation.run.current import begin
 
 _SAMPLE = 5
 
@@ -21,7 +23,7 @@ def merge(df: Any, target: Target, keys: Sequence[str], latest_by: Sequence[str]
     """One MERGE of the frame's newest row per key. Raises DataError and SchemaMismatchError as `merge_iceberg` says."""
     spark = df.sparkSession
     spark.catalog.refreshTable(target.identifier)
-    steps = align.plan(df.schema, spark.table(target.identifier).schema, partial=True)
+    steps = align.plan(df.schema, spark.table(target.ref).schema, partial=True)
     names = {step.name.lower(): step.name for step in steps}
     lacking = [name for name in (*keys, *latest_by) if name.lower() not in names]
     if lacking:
@@ -33,7 +35,9 @@ def merge(df: Any, target: Target, keys: Sequence[str], latest_by: Sequence[str]
     source = newest(df.select(*align.columns(_nullable(steps, key), df.schema)), key, latest).persist()
     try:
         check_keys(source, target, key)
-        commit(spark, target, lambda: _merge(source, target, key, latest))
+        snapshot, current = commit(spark, target, lambda: _merge(source, target, key, latest), key), begin()
+        if snapshot is not None and current is not None:
+            gates.wrote(current, target, "merge", snapshot, source)
     finally:
         source.unpersist()
 
@@ -75,11 +79,11 @@ def check_keys(source: Any, target: Target, key: Sequence[str]) -> None:
 
 def _merge(source: Any, target: Target, key: Sequence[str], latest: Sequence[str]) -> None:
     spark = source.sparkSession
-    table = spark.table(target.identifier).schema
+    table = spark.table(target.ref).schema
     # The plane may have added or widened columns since: fit again. A column that is not in the frame keeps what it holds.
     frame = source.select(*align.columns(align.plan(source.schema, table, partial=True), source.schema))
     frame.createOrReplaceTempView("__meshplane_source")
-    spark.sql(statement(target.identifier, frame.schema, key, latest))
+    spark.sql(statement(target.ref, frame.schema, key, latest))
 
 
 def statement(identifier: str, schema: Any, key: Sequence[str], latest: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from dp_foundation.config.arguments import Table, invocation
 from dp_foundation.iceberg import metadata
 from dp_foundation.io import raw
 from dp_foundation.io.tables import Target, find
+from dp_foundation.run import branches, gates
 from dp_foundation.run.current import begin, files_of
 
 
@@ -29,6 +30,9 @@ def read_table(spark: Any, table: str, catalog_db: str = "", columns: Sequence[s
     chosen = tuple(columns) or _declared_columns(target.table)
     if target.table is not None and not target.table.is_iceberg:
         frame = raw.read(spark, target.table, files_of(target.table), source_file)
+        current = begin()
+        if current is not None:
+            gates.arrived(current, target.table, frame)
         chosen = (*chosen, source_file) if chosen and source_file else chosen
     else:
         frame = _iceberg(spark, target)
@@ -37,11 +41,11 @@ def read_table(spark: Any, table: str, catalog_db: str = "", columns: Sequence[s
 
 def _iceberg(spark: Any, target: Target) -> Any:
     spark.catalog.refreshTable(target.identifier)  # the session may remember how the table was
-    current = begin()
+    current, target = begin(), branches.seen(target)
     if current is not None and target.table is not None:
         known = metadata.load(target.database, target.name)
-        current.saw(target.table, known.head if known else None)
-    return spark.table(target.identifier)
+        current.saw(target.table, known.tip(target.branch) if known else None)
+    return spark.table(target.ref)
 
 
 def _declared_columns(table: Table | None) -> tuple[str, ...]:

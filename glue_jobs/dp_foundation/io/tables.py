@@ -24,11 +24,17 @@ class Target:
     database: str
     name: str
     table: Table | None = None
+    branch: str = ""  # empty: `main`
 
     @property
     def identifier(self) -> str:
         """`glue_catalog.f01_de_refined.sales_orders`, as Spark takes it."""
         return f"{CATALOG}.{self.database}.{self.name}"
+
+    @property
+    def ref(self) -> str:
+        """The identifier with its branch: what is read and written. One that does not exist fails; a session's setting could be ignored."""
+        return f"{self.identifier}.branch_{self.branch}" if self.branch else self.identifier
 
 
 def find(name: str, catalog_db: str = "", declared: Mapping[str, Table] | None = None) -> Target:

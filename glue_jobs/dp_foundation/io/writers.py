@@ -13,6 +13,8 @@ from dp_foundation.io.commits import commit
 from dp_foundation.io.merge import merge
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
+from dp_foundation.run import branches, gates
+from dp_foundation.run.current import begin
 
 MODES = ("append", "merge", "overwrite_window", "overwrite")
 
@@ -35,9 +37,11 @@ def write_iceberg(df: Any, table: str, mode: str = "append", path: str = "", cat
     if mode == "merge":
         merge_iceberg(df, table, catalog_db=catalog_db)
         return
+    target = branches.opened(spark, target)
+    rows = _window(target) if mode == "overwrite_window" else None
 
     def write() -> None:
-        schema = spark.table(target.identifier).schema
+        schema = spark.table(target.ref).schema
         frame = df.select(*align.columns(align.plan(df.schema, schema), df.schema))
         if mode == "append":
             _writer(frame, target).append()
@@ -46,9 +50,11 @@ def write_iceberg(df: Any, table: str, mode: str = "append", path: str = "", cat
 
             _writer(frame, target).overwrite(F.lit(True))
         else:
-            _overwrite_window(frame, target)
+            _overwrite_window(frame, target, rows)
 
-    commit(spark, target, write)
+    snapshot, current = commit(spark, target, write), begin()
+    if snapshot is not None and current is not None:
+        gates.wrote(current, target, mode, snapshot, rows.condition() if rows else None)
 
 
 def merge_iceberg(df: Any, table: str, keys: Sequence[str] = (), latest_by: Sequence[str] | str = (), catalog_db: str = "") -> None:
@@ -63,21 +69,24 @@ def merge_iceberg(df: Any, table: str, keys: Sequence[str] = (), latest_by: Sequ
         field = f"tables.{target.table.logical}.key" if target.table else "keys="
         raise TableRefusedError(f"merge into {target.identifier} needs keys; mend: {field}")
     latest = (latest_by,) if isinstance(latest_by, str) else tuple(latest_by)
-    merge(df, target, chosen, latest)
+    merge(df, branches.opened(df.sparkSession, target), chosen, latest)
 
 
 def _writer(frame: Any, target: Target) -> Any:
     # Required columns are guarded by the alignment, which names them; Spark would refuse every frame that it cannot prove free of nulls.
-    return frame.writeTo(target.identifier).option("check-nullability", "false")
+    return frame.writeTo(target.ref).option("check-nullability", "false")
 
 
-def _overwrite_window(frame: Any, target: Target) -> None:
+def _window(target: Target) -> window.WindowRows | None:
     run = invocation().run
-    if run is None or not run.window_start:
+    return window.of(target, run.window_start, run.window_end) if run is not None and run.window_start else None
+
+
+def _overwrite_window(frame: Any, target: Target, rows: window.WindowRows | None) -> None:
+    if rows is None:
         _writer(frame, target).overwritePartitions()
-        return
-    rows = window.of(target, run.window_start, run.window_end)
-    _writer(window.guarded(frame, rows), target).overwrite(rows.condition())
+    else:
+        _writer(window.guarded(frame, rows), target).overwrite(rows.condition())
 
 
 def _path_ignored(target: Target, path: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dp_foundation import storage
 from dp_foundation.config.arguments import Job, Run, Table, invocation
@@ -20,6 +20,9 @@ from dp_foundation.config.settings import get_config
 from dp_foundation.errors import FoundationError
 from dp_foundation.iceberg import metadata
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
+
+if TYPE_CHECKING:
+    from dp_foundation.run.gates import Written
 
 
 @dataclass(slots=True)
@@ -38,6 +41,13 @@ class Current:
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""
     noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names
+    round: int = 0
+    audit: bool = False
+    branches: dict[str, str] = field(default_factory=dict)  # identifier → the branch that this step writes; empty where it was published
+    written: dict[str, Written] = field(default_factory=dict)  # logical name → what there is to judge
+    batches: dict[str, dict[str, Any]] = field(default_factory=dict)  # verdicts on raw batches
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    ancestry: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # table → run ids on `main`, looked up once
 
     # --- what is read -----------------------------------------------------------------------------------------------------------
 
@@ -78,8 +88,13 @@ class Current:
             self._write_ledger("intent")
 
     def committed(self, output: dict[str, Any]) -> None:
-        """A commit stands on `main`."""
+        """A commit stands on its branch."""
         self.outputs.append(output)
+
+    def reject(self, reason: str) -> None:
+        """The gate of a raw table turned its batch away: mark the files, so that no later run takes them before a reset."""
+        self._write_ledger("rejected", reason)
+        self.finish(reason[:2000])
 
     # --- how it ends ------------------------------------------------------------------------------------------------------------
 
@@ -90,12 +105,30 @@ class Current:
         if error:
             self.state = "failed"
         elif not self.outputs:
-            self.state = "done" if self.state == "intent" else "nothing"
+            # A step that is to be published and changed nothing has nothing to publish; what it read is consumed all the same.
+            consumed = self.state == "intent"
+            self.state = "done" if consumed and not self.audit else "nothing"
+            if consumed and self.audit:
+                self._write_ledger("done")
         else:
             self.state = "done"
+        self._judge()
         if self.state == "done":
-            self._write_ledger("done")
+            # What lies on a branch is consumed once it is published: its intent stays, and says what has to be on `main` for that.
+            self._write_ledger("intent" if self._on_branches() else "done")
         self._record(error)
+
+    def _judge(self) -> None:
+        """The verdicts, also of a run that failed: nobody publishes it, but somebody may ask why."""
+        if self.state == "done":
+            from dp_foundation.run import gates
+
+            self.verdicts = gates.verdicts(self)
+        self.verdicts += self.batches.values()
+
+    def _on_branches(self) -> list[tuple[str, str]]:
+        tables = [self.job.tables[output["table"]] for output in self.outputs if output["branch"] != "main"]
+        return list(dict.fromkeys((table.database, table.name) for table in tables))
 
     def missing(self) -> list[str]:
         """The declared writes that nothing was committed to."""
@@ -105,18 +138,25 @@ class Current:
 
     def _landed(self, open_intent: Entry) -> bool:
         """Whether another run's intent came true; if so it is written down as done, so that it is asked for once."""
-        if not open_intent.outputs or not all(_has_run(database, name, open_intent.run_id) for database, name in open_intent.outputs):
+        if not open_intent.outputs or not all(self._holds(where, open_intent.run_id) for where in open_intent.outputs):
             return False
         done = Entry("done", open_intent.run_id, open_intent.step, now(), open_intent.files, open_intent.outputs)
         storage.write_json(self._bucket, self._ledger_key(done.run_id, done.step), done.as_json())
         return True
 
-    def _write_ledger(self, state: str) -> None:
+    def _holds(self, where: tuple[str, str], run_id: str) -> bool:
+        if where not in self.ancestry:
+            table = metadata.load(*where)
+            self.ancestry[where] = frozenset(s.summary.get("run_id", "") for s in table.ancestry()) if table else frozenset()
+        return run_id in self.ancestry[where]
+
+    def _write_ledger(self, state: str, reason: str = "") -> None:
         if not any(self.files.values()):
             return
         tables = [self.job.tables[w.table] for w in self.job.writes]
-        outputs = tuple((t.database, t.name) for t in tables if t.is_iceberg)
-        value = Entry(state, self.run.run_id, self.step, now(), {t: f for t, f in self.files.items() if f}, outputs)
+        outputs = tuple(self._on_branches()) or tuple((t.database, t.name) for t in tables if t.is_iceberg)
+        files = {t: f for t, f in self.files.items() if f}
+        value = Entry(state, self.run.run_id, self.step, now(), files, outputs, reason=reason)
         storage.write_json(self._bucket, self._ledger_key(self.run.run_id, self.step), value.as_json())
 
     def _record(self, error: str = "") -> None:
@@ -125,6 +165,8 @@ class Current:
             for table, files in self.files.items()
         ]
         inputs += [{"table": table, "snapshot": snapshot} for table, snapshot in self.snapshots.items()]
+        from dp_foundation.run import gates
+
         record = {
             "schema": 1,
             "state": self.state,
@@ -138,7 +180,8 @@ class Current:
             "ended": "" if self.state == "intent" else now(),
             "error": error,
             "inputs": inputs,
-            "outputs": self.outputs,
+            "outputs": gates.outputs(self),
+            "verdicts": self.verdicts,
         }
         storage.write_json(self._bucket, f"{self._prefix}{self.run.run_id}/{self.step}.json", record)
 
@@ -164,7 +207,7 @@ def begin() -> Current | None:
     call = invocation()
     if call.job is None or call.run is None:
         return None
-    current = Current(call.job, call.run, call.step, call.attempt, now())
+    current = Current(call.job, call.run, call.step, call.attempt, now(), round=call.round, audit=call.audit)
     before = sys.excepthook
 
     def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -198,8 +241,3 @@ def files_of(table: Table, taken: Callable[[str], bool] = lambda key: True) -> l
 def now() -> str:
     """This moment, ISO 8601 in UTC with `Z`."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _has_run(database: str, name: str, run_id: str) -> bool:
-    table = metadata.load(database, name)
-    return table is not None and any(s.summary.get("run_id") == run_id for s in table.ancestry())

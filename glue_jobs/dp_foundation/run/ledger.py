@@ -1,8 +1,10 @@
 """The ledger: which versions of which raw files a job has consumed. Readers choose by it, `run.current` writes it.
 
 One object per run, `{refined}/{project}/_runs/_ledger/{job}/{run_id}.json` (`schemas/ledger.schema.json`). It is written as `intent` before
-the run's first commit and as `done` when the run has ended well. A crash between the two is recovered by the next run: an intent counts as
-consumed when the run's snapshot stands in `main`'s ancestry of every table that it meant to write. `reset` entries void earlier ones.
+the run's first commit and as `done` when the run has ended well; a run that wrote to a branch leaves its intent, since its publication is
+to come. An intent counts as consumed when the run's snapshot stands in `main`'s ancestry of every table that it names: so a crash, and a
+branch that is never published, lose nothing. `rejected`: the gate of the raw table turned the batch away; it is read again only after a
+reset. `reset` entries void earlier ones.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class FileVersion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one run of the job consumed (`intent`, `done`), or that earlier entries no longer count (`reset`: all, or those of `runs`)."""
+    """What one run of the job consumed (`intent`, `done`), what its gate turned away (`rejected`, for `reason`), or that earlier entries
+    no longer count (`reset`: all, or those of `runs`)."""
 
     state: str
     run_id: str
@@ -38,6 +41,7 @@ class Entry:
     files: Mapping[str, tuple[FileVersion, ...]] = field(default_factory=dict)
     outputs: tuple[tuple[str, str], ...] = ()  # (database, physical name) that the run means to commit to
     runs: tuple[str, ...] = ()
+    reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The object in S3."""
@@ -50,6 +54,7 @@ class Entry:
             "objects": {table: [f.as_json() for f in files] for table, files in self.files.items()},
             "outputs": [{"database": database, "name": name} for database, name in self.outputs],
             "runs": list(self.runs),
+            **({"reason": self.reason} if self.reason else {}),
         }
 
 
@@ -66,6 +71,7 @@ def entry(raw: Mapping[str, Any]) -> Entry:
         },
         outputs=tuple((o["database"], o["name"]) for o in raw.get("outputs", ())),
         runs=tuple(raw.get("runs", ())),
+        reason=raw.get("reason", ""),
     )
 
 
@@ -104,5 +110,5 @@ def select(
     if mine is not None:
         wanted = set(mine.files[table])
         return sorted(f for f in present if f in wanted)
-    consumed = {f for e in still if table in e.files and (e.state == "done" or landed(e)) for f in e.files[table]}
+    consumed = {f for e in still if table in e.files and (e.state in ("done", "rejected") or landed(e)) for f in e.files[table]}
     return sorted(f for f in present if f not in consumed)

@@ -1,0 +1,183 @@
+"""Judging a gate: the row rules' counts (`quality.tally`) and, on the table as the run would leave it, all that needs more than a row.
+
+`run.gates` says where state, history and other tables come from. A rule that raises is in error, and a blocking one then says no.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+from dp_foundation.quality.compiler import RuleError, column, looked_at
+from dp_foundation.quality.rules import ROW, Gate, Result, Rule, broke, counted, decided
+from dp_foundation.quality.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the rules look at beside the batch. `state`: the table's rows as the run would leave them; `other`: another table's, by its
+    logical name; `history`: a measure in the newest `n` published snapshots, newest first; `reference`: what freshness counts from;
+    `name`, `tables`: this table's logical name, and all that a query may name; `declared`: column → Spark type; `proven`: sets of columns
+    whose uniqueness the writes guarantee."""
+
+    state: Callable[[], Any]
+    other: Callable[[str], Any]
+    history: Callable[[str, int], list[Any]]
+    reference: datetime
+    name: str = ""
+    tables: tuple[str, ...] = ()
+    declared: Mapping[str, str] = field(default_factory=dict)
+    proven: frozenset[frozenset[str]] = frozenset()
+
+
+def judge(gate: Gate, done: Tally, around: Surroundings) -> dict[str, Result]:
+    """The result of every rule, by name; never raises for a rule."""
+    results = {}
+    for rule in gate.rules:
+        try:
+            results[rule.name] = done.result(rule) if rule.kind in ROW else _JUDGES[rule.kind](rule, done, around)
+        except Exception as error:  # noqa: BLE001  the rule's own verdict is `error`
+            results[rule.name] = broke(rule, error)
+    return results
+
+
+def _columns(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    from pyspark.sql import functions as F
+
+    from dp_foundation.io.align import misfits
+
+    frame = around.state()
+    have = {field.name.lower(): field.dataType for field in frame.schema.fields}
+    faults = [f"{name} is missing" for name in rule.columns if name.lower() not in have]
+    declared = {name: kind for name, kind in around.declared.items() if name in rule.columns and name.lower() in have}
+    wanted = frame.select(*(F.lit(None).cast(kind).alias(name) for name, kind in declared.items())).schema.fields if declared else ()
+    for want in wanted:  # the plane may have widened the column since this job was told of it
+        faults += misfits(want.dataType, have[want.name.lower()], want.name)
+    return decided(rule, not faults, done.rows, "; ".join(faults))
+
+
+def _row_count(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    rows, low, high = done.rows, rule.params.get("min"), rule.params.get("max")
+    if rule.filter:
+        raise RuleError("row_count takes no filter")
+    holds = (low is None or rows >= int(low)) and (high is None or rows <= int(high))
+    return decided(rule, holds, rows, f"{rows} rows; allowed: {'0' if low is None else low} to {'any number' if high is None else high}")
+
+
+def _freshness(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    if rule.name in done.errors:
+        return done.errors[rule.name]
+    newest = done.newest.get(rule.name)
+    if newest is None:
+        return decided(rule, False, done.looked.get(rule.name, 0), f"no value of {rule.columns[0]} to judge")
+    age = around.reference.timestamp() - newest / 1e6
+    told = datetime.fromtimestamp(newest / 1e6, UTC).isoformat(timespec="seconds")
+    return decided(rule, age <= float(rule.params["within"]), done.looked[rule.name], f"newest {rule.columns[0]} is {told}")
+
+
+def _unique(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    if not rule.filter and frozenset(name.lower() for name in rule.columns) in around.proven:
+        return counted(rule, 0, done.rows, "proven: every row came by a merge on these columns")
+    violations, rows = duplicates(rule, around.state())
+    return counted(rule, violations, rows)
+
+
+def duplicates(rule: Rule, frame: Any) -> tuple[int, int]:
+    """(rows beyond the first of their key, rows looked at). Keys that are null throughout do not count; a null among values is a value."""
+    from pyspark.sql import functions as F
+
+    keys = [column(frame, name)[0] for name in rule.columns]
+    if not keys:
+        raise RuleError("unique names no column")
+    seen = looked_at(rule, frame)
+    rows = (frame if seen is None else frame.where(seen)).where(~reduce(lambda a, b: a & b, (k.isNull() for k in keys)))
+    groups = rows.groupBy(*(k.alias(f"_{at}") for at, k in enumerate(keys))).agg(F.count(F.lit(1)).alias("_rows"))
+    found = groups.agg(F.coalesce(F.sum(F.col("_rows") - 1), F.lit(0)), F.coalesce(F.sum("_rows"), F.lit(0))).first()
+    return int(found[0]), int(found[1])
+
+
+def _referential(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    from pyspark.sql import functions as F
+
+    frame, other = around.state(), around.other(str(rule.params["table"]))
+    theirs = tuple(rule.params.get("columns") or rule.columns)
+    if len(theirs) != len(rule.columns):
+        raise RuleError(f"{len(rule.columns)} columns refer to {len(theirs)}")
+    keys = [column(frame, name)[0] for name in rule.columns]
+    seen = looked_at(rule, frame)
+    rows = frame if seen is None else frame.where(seen)
+    # A null in any of the columns refers to nothing, as in SQL.
+    own = rows.where(reduce(lambda a, b: a & b, (k.isNotNull() for k in keys))).select(*(k.alias(f"_{at}") for at, k in enumerate(keys)))
+    found = (
+        other.select(*(column(other, name)[0].alias(f"__{at}") for at, name in enumerate(theirs)))
+        .distinct()
+        .withColumn("__there", F.lit(1))
+    )
+    joined = own.join(found, [F.col(f"_{at}") == F.col(f"__{at}") for at in range(len(keys))], "left")
+    counts = joined.agg(F.count(F.lit(1)), F.count(F.when(F.col("__there").isNull(), 1))).first()
+    return counted(rule, int(counts[1]), int(counts[0]))
+
+
+def measured(frame: Any, measure: str, condition: str = "") -> Decimal:
+    """An aggregate over a frame; null (no rows) counts as 0. Raises RuleError for one that is no finite number."""
+    from pyspark.sql import functions as F
+
+    value = (frame.where(condition) if condition else frame).agg(F.expr(measure)).first()[0]
+    number = Decimal(0) if value is None else Decimal(str(value))
+    if not number.is_finite():
+        raise RuleError(f"{measure} is {number}")
+    return number
+
+
+def _reconciliation(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    theirs = str(rule.params.get("measure") or "count(*)")
+    own = measured(around.state(), str(rule.params.get("own_measure") or theirs), rule.filter)
+    other = measured(around.other(str(rule.params["table"])), theirs)
+    apart = abs(own - other) * 100 <= Decimal(str(rule.params.get("tolerance_percent") or 0)) * abs(other)
+    return decided(rule, apart, done.rows, f"{own} here, {other} in {rule.params['table']}")
+
+
+def _change(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    measure = str(rule.params.get("measure") or "count(*)")
+    before = [Decimal(str(value)) for value in around.history(measure, int(rule.params.get("against") or 1))]
+    if not before:
+        return decided(rule, True, done.rows, "nothing was published before")
+    mean = sum(before, Decimal(0)) / len(before)
+    own = measured(around.state(), measure, rule.filter)
+    holds = abs(own - mean) * 100 <= Decimal(str(rule.params["max_percent"])) * abs(mean)
+    return decided(rule, holds, done.rows, f"{own} now, {mean} before")
+
+
+def _sql(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    from pyspark.sql import functions as F
+
+    from dp_foundation.builtin.sql import view_name, with_views
+
+    frame, text = around.state(), str(rule.params["query"])
+    named = [name for name in around.tables if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
+    for name in named:
+        (frame if name == around.name else around.other(name)).createOrReplaceTempView(view_name(name))
+    try:
+        # As a subquery it can only be a query: a command would run at once.
+        found = frame.sparkSession.sql(f"SELECT * FROM (\n{with_views(text, named)}\n) AS broken")  # noqa: S608  the author's own rule
+        return counted(rule, int(found.agg(F.count(F.lit(1))).first()[0]), done.rows)
+    finally:
+        for name in named:
+            frame.sparkSession.catalog.dropTempView(view_name(name))
+
+
+_JUDGES: Mapping[str, Callable[[Rule, Tally, Surroundings], Result]] = {
+    "columns": _columns,
+    "row_count": _row_count,
+    "freshness": _freshness,
+    "unique": _unique,
+    "referential": _referential,
+    "reconciliation": _reconciliation,
+    "change": _change,
+    "sql": _sql,
+}

@@ -1,0 +1,121 @@
+"""Counting what breaks a gate's row rules: one aggregate for all of them, together with the number of rows and the newest times.
+
+`run.gates` counts each write of a step, and adds the counts up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dp_foundation.quality.compiler import RuleError, broken, column, looked_at
+from dp_foundation.quality.rules import ROW, Gate, Result, Rule, broke, counted
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one or more batches. `newest`: microseconds since 1970, None where no value was seen."""
+
+    rows: int = 0
+    violations: dict[str, int] = field(default_factory=dict)
+    looked: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, int | None] = field(default_factory=dict)
+    errors: dict[str, Result] = field(default_factory=dict)
+
+    def add(self, other: Tally) -> None:
+        """Take another batch's counts in."""
+        self.rows += other.rows
+        for mine, theirs in ((self.violations, other.violations), (self.looked, other.looked)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        for name, at in other.newest.items():
+            known = self.newest.get(name)
+            self.newest[name] = max((t for t in (known, at) if t is not None), default=None)
+        self.errors.update(other.errors)
+
+    def result(self, rule: Rule) -> Result:
+        """What became of a row rule. One that was never counted has no rows and is in error."""
+        if rule.name in self.errors:
+            return self.errors[rule.name]
+        if rule.name not in self.violations:
+            return broke(rule, RuleError("no batch was counted"))
+        return counted(rule, self.violations[rule.name], self.looked[rule.name])
+
+
+def shared(gate: Gate) -> list[Rule]:
+    """The rules that one aggregate answers."""
+    return [rule for rule in gate.rules if rule.kind in ROW or rule.kind == "freshness"]
+
+
+def tally(frame: Any, gate: Gate) -> Tally:
+    """Count a batch: one Spark job, whatever the number of rules; a rule that cannot be judged breaks no other one.
+
+    Raises what reading the frame itself raises.
+    """
+    done = Tally()
+    asked: list[tuple[Rule, list[Any]]] = []
+    for rule in shared(gate):
+        try:
+            asked.append((rule, _asked(rule, frame)))
+        except Exception as error:  # noqa: BLE001  the rule's own verdict is `error`
+            done.errors[rule.name] = broke(rule, error)
+    try:
+        _fill(done, [rule for rule, _ in asked], _aggregate(frame, [columns for _, columns in asked]))
+    except Exception:  # noqa: BLE001  some rule fails on some row: each alone then
+        _fill(done, [], _aggregate(frame, []))
+        for rule, columns in asked:
+            try:
+                _fill(done, [rule], _aggregate(frame, [columns]))
+            except Exception as error:  # noqa: BLE001  the rule's own verdict is `error`
+                done.errors[rule.name] = broke(rule, error)
+    return done
+
+
+def _asked(rule: Rule, frame: Any) -> list[Any]:
+    """Two aggregates: of a row rule its violations and the rows looked at, of freshness the newest time and the same."""
+    from pyspark.sql import functions as F
+
+    seen = looked_at(rule, frame)
+    rows = F.count(F.lit(1)) if seen is None else F.count(F.when(seen, 1))
+    if rule.kind == "freshness":
+        at = micros(*column(frame, rule.columns[0]))
+        made = [F.max(at if seen is None else F.when(seen, at)), rows]
+    else:
+        bad = broken(rule, frame)
+        made = [F.count(F.when(bad if seen is None else bad & seen, 1)), rows]
+    frame.select(*made)  # what Spark cannot analyse fails here, and alone
+    return made
+
+
+def micros(time: Any, kind: str) -> Any:
+    """A time column as microseconds since 1970; one without zone counts as UTC whatever the session's zone. Raises RuleError."""
+    from pyspark.sql import functions as F
+
+    if kind == "date":
+        return F.unix_date(time).cast("bigint") * 86_400_000_000
+    if kind == "timestamp_ntz":
+        text = F.date_format(time, "yyyy-MM-dd'T'HH:mm:ss.SSSSSS")
+        return F.unix_micros(F.concat(text, F.lit("Z")).cast("timestamp"))
+    if kind != "timestamp":
+        raise RuleError(f"freshness looks at a date or a time, and this column is {kind}")
+    return F.unix_micros(time)
+
+
+def _aggregate(frame: Any, columns: Iterable[list[Any]]) -> list[Any]:
+    from pyspark.sql import functions as F
+
+    made = [F.count(F.lit(1)), *(one for pair in columns for one in pair)]
+    row = frame.agg(*(each.alias(f"_{at}") for at, each in enumerate(made))).first()
+    return list(row)
+
+
+def _fill(done: Tally, rules: list[Rule], values: list[Any]) -> None:
+    done.rows = int(values[0])
+    for at, rule in enumerate(rules):
+        found, rows = values[1 + 2 * at], int(values[2 + 2 * at])
+        done.looked[rule.name] = rows
+        if rule.kind == "freshness":
+            done.newest[rule.name] = None if found is None else int(found)
+        else:
+            done.violations[rule.name] = int(found)

@@ -13,6 +13,7 @@ from meshplane.kinds import Kind
 from meshplane.model.project import Policy
 from meshplane.model.resource import Id, Owner, Provenance, Seen
 from meshplane.plan.compile import Desired
+from meshplane.plan.consumers import Impact
 from meshplane.plan.guard import Verdict, guard
 from meshplane.plan.outcome import Outcome, State
 from meshplane.plan.planner import AT_REST, WRITES, Known, Plan, Sight, Verb, known_marks, plan
@@ -50,6 +51,7 @@ class Task:
     settling: Mapping[Id, datetime] = field(default_factory=dict)
     removing: bool = False
     only: frozenset[str] | None = None
+    impacts: tuple[Impact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def look(tools: Tools, task: Task, inventory: Mapping[Id, Known]) -> tuple[Mappi
     unread = {kind: answer for kind, answer in answers.items() if isinstance(answer, PlaneError)}
     seen = tuple(item for answer in answers.values() if not isinstance(answer, PlaneError) for item in answer)
     made = plan(task.desired, Sight(seen, unread), owner=task.owner, kinds=tools.kinds, policy=task.policy, inventory=inventory)
-    return adapters, made
+    return adapters, replace(made, impacts=task.impacts) if task.impacts else made
 
 
 def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:

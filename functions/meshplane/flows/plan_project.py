@@ -16,6 +16,7 @@ from meshplane.model.project import Policy
 from meshplane.model.resource import Owner
 from meshplane.plan.compile import Desired
 from meshplane.plan.compile import compile as compile_project
+from meshplane.plan.consumers import impacts
 from meshplane.plan.guard import guard
 from meshplane.plan.record import Record, release_of
 from meshplane.plan.render import Header, markdown, text, to_json
@@ -67,9 +68,10 @@ def _change(ports: PlanPorts, record: Record, request: Mapping[str, Any]) -> Tas
     project = load(text, file=file, env=here.naming.env, project=name, domain=here.domain)
     index = str(request.get("release") or "")
     release = release_of(json.loads(index)) if index else record.release
-    context = ports.surroundings.with_release(project, release).context
+    context = replace(ports.surroundings.with_release(project, release, record).context, today=ports.tools.clock.now().date())
     desired = compile_project(project, context, ports.tools.kinds)
-    return Task(desired, context.owner(name), project.policy, release.provenance, record.inventory)
+    felt = impacts(project, context, record.shares)
+    return Task(desired, context.owner(name), project.policy, release.provenance, record.inventory, impacts=felt)
 
 
 def _removal(ports: PlanPorts, record: Record) -> Task:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from meshplane.errors import NotFound, NotReady
 from meshplane.model.bundle import bundle
@@ -21,7 +22,7 @@ from meshplane.model.project import Project
 from meshplane.model.release import Release
 from meshplane.plan.digest import digest
 from meshplane.plan.record import Record, release_of
-from meshplane.plan.shares import references
+from meshplane.plan.shares import consulted
 from meshplane.ports import Manifest, Manifests, Releases, States
 
 __all__ = ["Here", "Prepared", "Surroundings", "needed_files"]  # publish takes the same files
@@ -60,14 +61,14 @@ class Surroundings:
     def prepare(self, project: Project, manifest: Manifest, record: Record) -> Prepared:
         """Raises NotReady when the baseline or the manifest's release is not published yet."""
         if manifest.release:
-            return self._prepared(project, self._published(project.name, manifest.release, record))
+            return self._prepared(project, self._published(project.name, manifest.release, record), record)
         found = _Loose(project, record, self.here.naming, self.manifests)
-        prepared = self._prepared(project, found.release())
+        prepared = self._prepared(project, found.release(), record)
         return replace(prepared, copies=found.copies, loose=found.loose, missing=tuple(found.missing), beside=found.beside)
 
-    def with_release(self, project: Project, release: Release) -> Prepared:
+    def with_release(self, project: Project, release: Release, record: Record) -> Prepared:
         """For a release that the caller brought along."""
-        return self._prepared(project, release)
+        return self._prepared(project, release, record)
 
     def _published(self, project: str, digest: str, record: Record) -> Release:
         if record.release.digest == digest:
@@ -77,9 +78,9 @@ class Surroundings:
         except NotFound as gone:
             raise NotReady(f"the release {digest[:12]} that the manifest names has no index: run `meshplane publish {project}`") from gone
 
-    def _prepared(self, project: Project, release: Release) -> Prepared:
+    def _prepared(self, project: Project, release: Release, record: Record) -> Prepared:
         baseline, platform = self.releases.read()
-        referred = references(project)
+        asked = consulted(project, record.shares)
         context = Context(
             self.here.domain,
             self.here.naming,
@@ -87,14 +88,15 @@ class Surroundings:
             platform,
             self.here.plane,
             release,
-            self.states.neighbours(referred) if referred else {},
+            self.states.neighbours(asked) if asked else {},
         )
-        texts = {}
-        for path in (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl):
-            key = release.file_key(self.here.naming, project.name, path)
-            if key:
-                texts[path] = self._text(key)
-        return Prepared(replace(context, asl_files=texts) if texts else context)
+        machines = self._texts(project, release, (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl))
+        contracts = self._texts(project, release, (table.contract_file for table in project.tables.values() if table.contract_file))
+        return Prepared(replace(context, asl_files=machines, contract_files=contracts))
+
+    def _texts(self, project: Project, release: Release, paths: Iterable[str]) -> Mapping[str, str]:
+        keys = {path: release.file_key(self.here.naming, project.name, path) for path in paths}
+        return {path: self._text(key) for path, key in keys.items() if key}
 
     def _text(self, key: str) -> str:
         try:

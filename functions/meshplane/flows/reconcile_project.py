@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from meshplane.errors import PlaneError, Stale
@@ -25,6 +25,7 @@ from meshplane.model.windows import iso
 from meshplane.plan.compile import Desired
 from meshplane.plan.compile import compile as compile_project
 from meshplane.plan.conditions import judge, unjudged
+from meshplane.plan.consumers import impacts
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import State
 from meshplane.plan.planner import Plan
@@ -146,6 +147,7 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
         frozenset(record.approved),
         given_up(record.failures, now),
         writer.settling(),
+        impacts=impacts(project, replace(prepared.context, today=now.date()), record.shares),
     )
 
     def confirm(plan: Plan, verdict: Verdict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from meshplane.model.baseline import Baseline
 from meshplane.model.domain import Domain
@@ -28,16 +29,29 @@ class SharedTable:
     key: tuple[str, ...] = ()
     csv: CsvFormat = field(default_factory=CsvFormat)  # a raw table that is shared reads at its reader as it reads at home
     hive_partition: tuple[str, ...] = ()
+    deprecated: Mapping[str, str] = field(default_factory=dict)  # column → last day (ISO) on which consumers may rely on it
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRead:
+    """A table of another project that a job declares to read; `columns` empty means all."""
+
+    job: str
+    project: str
+    table: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What is known of another project: its tables by logical name, its pipelines by name. `published` False: not (yet) there."""
+    """What is known of another project: its tables by logical name, its pipelines by name, what its jobs read of others.
+    `published` False: not (yet) there."""
 
     name: str
     published: bool = False
     tables: Mapping[str, SharedTable] = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
+    reads: tuple[SharedRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,8 @@ class Context:
     release: Release = field(default_factory=Release)
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     asl_files: Mapping[str, str] = field(default_factory=dict)  # text of the project's own ASL files, by path
+    contract_files: Mapping[str, str] = field(default_factory=dict)  # text of its contract files, by path
+    today: date | None = None  # in UTC; None: no date has passed
 
     def owner(self, project: str) -> Owner:
         """The ownership triple of a project here."""

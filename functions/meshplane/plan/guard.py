@@ -1,4 +1,5 @@
-"""What may be applied without asking: nothing breaking or destructive, and no mass removal. Pure; called between plan and apply."""
+"""What may be applied without asking: nothing breaking (nor for consumers), nothing destructive, no mass removal. Pure; called between
+plan and apply."""
 
 from __future__ import annotations
 
@@ -31,10 +32,11 @@ def guard(plan: Plan, approve: str = "", approved: Collection[str] = (), removin
     risky = [action for action in plan.writes if action.effect and action.effect >= Effect.BREAKING]
     removals = [action for action in plan.writes if action.verb in REMOVALS]
     mass = not removing and removed_roots(removals) > _budget(plan)
-    asked = frozenset(action.key for action in (*risky, *(removals if mass else ())))
+    broken = [impact for impact in plan.impacts if impact.held]
+    asked = frozenset(each.key for each in (*risky, *broken, *(removals if mass else ())))
     if asked <= frozenset(approved) or approve == plan.digest:
         return Verdict(approved=asked | frozenset(approved) if asked else frozenset())
-    held = [_told(action) for action in risky]
+    held = [*map(_told, risky), *(f"table {impact.table}: {impact}" for impact in broken)]
     if mass:
         held.append(f"removes {removed_roots(removals)} resources at once; more than {_budget(plan)} need approval")
     return Verdict(tuple(held))

@@ -15,6 +15,7 @@ from meshplane.kinds import Kind
 from meshplane.model.project import Policy
 from meshplane.model.resource import Difference, Effect, Id, Owner, Seen, Want
 from meshplane.plan.compile import Desired
+from meshplane.plan.consumers import Impact
 from meshplane.plan.digest import digest
 
 AT_REST = "at rest"  # fingerprint of a resource that nobody declares any more and that stays
@@ -106,6 +107,7 @@ class Plan:
 
     project: str
     actions: tuple[Action, ...]
+    impacts: tuple[Impact, ...] = ()  # on consumers, and of producers on this project
 
     @cached_property
     def digest(self) -> str:
@@ -115,7 +117,8 @@ class Plan:
             for a in self.actions
             if a.verb not in (Verb.NONE, Verb.WAIT) and not a.withheld
         )
-        return f"plan-{digest((self.project, said), 8)}"
+        broken = sorted(impact.key for impact in self.impacts if impact.held)
+        return f"plan-{digest((self.project, said, broken) if broken else (self.project, said), 8)}"
 
     def of(self, *verbs: Verb) -> tuple[Action, ...]:
         """The actions with one of these verbs."""
@@ -129,7 +132,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Nothing is to be done, nothing is in the way."""
-        return all(action.verb is Verb.NONE for action in self.actions)
+        return all(action.verb is Verb.NONE for action in self.actions) and not any(impact.held for impact in self.impacts)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from meshplane.model.resource import Difference, Effect
+from meshplane.plan.consumers import Impact
 from meshplane.plan.guard import Verdict
 from meshplane.plan.planner import Action, Plan, Verb
 
@@ -65,7 +66,13 @@ def lines(plan: Plan) -> tuple[Line, ...]:
             folded.setdefault(above, []).append(action)
         else:
             top.append(action)
-    return tuple(_line(action, folded.get((action.verb, action.id.name), [])) for action in top)
+    told = (_line(action, folded.get((action.verb, action.id.name), [])) for action in top)
+    return (*told, *(_impact(impact) for impact in plan.impacts if impact.effect > Effect.ADDITIVE))
+
+
+def _impact(impact: Impact) -> Line:
+    """What consumers feel: one that holds the plan needs a decision, the others are warnings."""
+    return Line("!" if impact.held else "w", "table", impact.table, "breaking" if impact.held else "warning", str(impact))
 
 
 def _line(action: Action, beneath: Sequence[Action]) -> Line:
@@ -111,7 +118,8 @@ def text(plan: Plan, verdict: Verdict, header: Header) -> str:
         out.append(f"  {row.sign} {row.word:<{word}} {row.label:<{label}} {row.effect:<8}  {row.what}".rstrip())
     out.append(f"  = {_unchanged(plan)} unchanged")
     out.append(_last(plan, verdict))
-    out.append(LEGEND + ("  … waits" if plan.of(Verb.WAIT) else ""))
+    warned = any(row.sign == "w" for row in rows)
+    out.append(LEGEND + ("  … waits" if plan.of(Verb.WAIT) else "") + ("  w warning" if warned else ""))
     return "\n".join(out) + "\n"
 
 
@@ -138,6 +146,7 @@ def to_json(plan: Plan, verdict: Verdict, header: Header) -> dict[str, Any]:
         "approvable": verdict.approvable,
         "unchanged": _unchanged(plan),
         "actions": [action.to_json() for action in plan.actions],
+        "impacts": [impact.to_json() for impact in plan.impacts],
     }
 
 
@@ -145,9 +154,10 @@ def _last(plan: Plan, verdict: Verdict) -> str:
     if not verdict.held:
         count = len(plan.writes)
         return f"{count} change{'s' if count != 1 else ''}. Nothing needs a decision." if count else "Nothing to change."
-    worst = max((action.effect for action in plan.actions if action.effect and action.effect >= Effect.BREAKING), default=None)
+    effects = [action.effect for action in plan.actions if action.effect] + [impact.effect for impact in plan.impacts if impact.held]
+    worst = max((effect for effect in effects if effect >= Effect.BREAKING), default=None)
     kind = f"{worst.name.lower()} change" if worst else "mass removal"
-    count = sum(1 for action in plan.actions if worst and action.effect and action.effect >= Effect.BREAKING) or 1
+    count = sum(1 for effect in effects if effect >= Effect.BREAKING) or 1
     head = f"Held: {count} {kind}{'s' if count > 1 else ''}. Nothing was applied."
     if not verdict.approvable:
         return f"{head} Mend the manifest as said above ({HELD})."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from meshplane.model import types
-from meshplane.model.context import Neighbour, SharedTable
+from meshplane.model.context import Neighbour, SharedRead, SharedTable
 from meshplane.model.naming import Naming
 from meshplane.model.project import CsvFormat, PipelineTrigger, Project, Table
+from meshplane.model.rules import Contract
 from meshplane.model.types import Field
 
 
@@ -27,13 +29,31 @@ def shares(project: Project, naming: Naming, standing: Collection[str], before: 
     for table in project.tables.values():
         name = table.physical_name or naming.table(project.name, table.name)
         if f"{naming.database(table.layer)}.{name}" in standing:
-            tables[table.name] = _table(table, project.name, name, naming)
+            tables[table.name] = table_shares(table, project.name, name, naming)
         elif table.name in old:
             tables[table.name] = old[table.name]
-    return {"tables": tables, "pipelines": list(project.pipelines)}
+    return {"tables": tables, "pipelines": list(project.pipelines), "reads": _reads(project)}
 
 
-def _table(table: Table, project: str, name: str, naming: Naming) -> dict[str, Any]:
+def consulted(project: Project, before: Mapping[str, Any]) -> frozenset[str]:
+    """The projects to ask for: those that this one names, and those that may read its tables, or might until now."""
+    now = {reader for table in project.tables.values() for reader in table.readers}
+    then = {reader for row in before.get("tables", {}).values() for reader in row.get("readers", ())}
+    return references(project) | frozenset((now | then) - {project.name})
+
+
+def _reads(project: Project) -> list[dict[str, Any]]:
+    """What its jobs read of others: their owners judge a change by it."""
+    return [
+        {"job": job.name, "project": read.project, "table": read.table, "columns": list(read.columns)}
+        for job in project.jobs.values()
+        for read in job.reads
+        if read.project != project.name
+    ]
+
+
+def table_shares(table: Table, project: str, name: str, naming: Naming) -> dict[str, Any]:
+    """One table as its neighbours see it; `name` is the physical one. Promises are shared with readers only."""
     columns = [(f.name, types.text(f.type), f.required) for f in table.columns] if table.readers else []
     shared: dict[str, Any] = {
         "database": naming.database(table.layer),
@@ -49,13 +69,18 @@ def _table(table: Table, project: str, name: str, naming: Naming) -> dict[str, A
         shared["csv"] = {key: getattr(table.csv, key) for key in type(table.csv).__slots__}
     if table.readers and table.hive_partition:
         shared["hive_partition"] = list(table.hive_partition)
+    if table.readers and (table.rules or table.deprecate or table.contract != Contract()):
+        shared["rules"] = [{**asdict(rule), "columns": list(rule.columns)} for rule in table.rules]
+        shared["contract"] = asdict(table.contract)
+        shared["deprecate"] = {column: until.isoformat() for column, until in table.deprecate.items()}
     return shared
 
 
 def neighbour(name: str, shared: Mapping[str, Any] | None, published: bool) -> Neighbour:
     """What is known of another project, from its stored shares."""
     tables = (shared or {}).get("tables", {})
-    return Neighbour(name, published, {key: _shared(row) for key, row in tables.items()}, tuple((shared or {}).get("pipelines", ())))
+    reads = tuple(SharedRead(**{**row, "columns": tuple(row["columns"])}) for row in (shared or {}).get("reads", ()))
+    return Neighbour(name, published, {key: _shared(row) for key, row in tables.items()}, tuple((shared or {}).get("pipelines", ())), reads)
 
 
 def _shared(row: Mapping[str, Any]) -> SharedTable:
@@ -63,13 +88,14 @@ def _shared(row: Mapping[str, Any]) -> SharedTable:
     return SharedTable(
         **plain,
         readers=tuple(row["readers"]),
-        columns=tuple(_columns(row.get("columns", ()))),
+        columns=columns_of(row),
         key=tuple(row.get("key", ())),
         csv=CsvFormat(**row.get("csv", {})),
         hive_partition=tuple(row.get("hive_partition", ())),
+        deprecated=row.get("deprecate", {}),
     )
 
 
-def _columns(rows: Iterable[Any]) -> Iterable[Field]:
-    for name, of, required in rows:
-        yield Field(name, types.parse(of), bool(required))
+def columns_of(row: Mapping[str, Any]) -> tuple[Field, ...]:
+    """The columns of a shared table, from its stored form."""
+    return tuple(Field(name, types.parse(of), bool(required)) for name, of, required in row.get("columns", ()))

@@ -36,11 +36,8 @@ FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "re
 NO_RESOURCE = {
     "iam:GetAccountAuthorizationDetails",
     "tag:GetResources",
-    "states:ListStateMachines",
-    "states:ValidateStateMachineDefinition",
     "events:ListRules",
     "scheduler:ListSchedules",
-    "scheduler:ListScheduleGroups",
     "logs:DescribeLogGroups",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",

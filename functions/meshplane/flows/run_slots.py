@@ -112,6 +112,8 @@ def _start(ports: RunPorts, run: Run, policy: PipelinePolicy | None) -> bool:
     if policy is None:
         _free(ports, replace(skipped(run, undeclared(run.project, run.pipeline)), ended=iso(ports.clock.now())), 0)
         return True
+    if policy.paused:  # the project is being removed: what was admitted and not started never starts
+        return False
     try:
         arn = ports.executions.start(policy.machine, run)
     except NotFound as gone:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.unit.flows.run_fakes import MACHINE, World, manual, world
 
 from meshplane.flows.open_runs import ProjectRuns
+from meshplane.flows.run_slots import start_open
 from meshplane.flows.start_run import start_run
 
 
@@ -61,3 +62,18 @@ def test_a_run_started_by_a_process_that_died_is_running() -> None:
     assert found.execution == made.executions.arn(MACHINE, found.run_id)
     ProjectRuns(made.ports).stop(found, "removed")
     assert made.executions.running() == []
+
+
+def test_a_place_held_by_a_run_that_was_never_started_starts_nothing_any_more() -> None:
+    """A process died between the store and StartExecution; then the manifest was deleted."""
+    made = busy()
+    key, run = next((key, run) for key, run in made.runs.records.items() if run.status == "RUNNING")
+    made.runs.records[key] = replace(run, status="WAITING", execution="", started="")
+    made.executions.executions.clear()
+    begun = len(made.executions.starts)
+    start_open(made.ports, "sales", "daily", made.runs.known["sales"]["daily"])
+    assert len(made.executions.starts) == begun
+    for waiting in ProjectRuns(made.ports).open("sales"):
+        ProjectRuns(made.ports).stop(waiting, "removed")
+    assert len(made.executions.starts) == begun
+    assert statuses(made) == []

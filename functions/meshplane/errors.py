@@ -11,6 +11,8 @@
     ├── AlreadyExists        a resource that was to be created exists
     ├── Throttled            AWS's: slow down, then try again
     ├── Rejected             the author's or ours: AWS says that the request itself is wrong
+    ├── GateFailed           the author's: a verdict says no, or is not there; nothing of the run is published
+    ├── MainMoved            nobody's: somebody else committed first; job and gate are repeated on a fresh branch
     └── ServiceFault         AWS's: 5xx, time-out, broken connection; the outcome of a write is unknown
 
 AWS and pyiceberg errors become these in `aws.faults`, nowhere else, and are never told apart by their text.
@@ -137,6 +139,23 @@ class Rejected(PlaneError):
     """AWS says that the request is wrong: it will be wrong again until somebody changes something."""
 
     fault: Fault = "author"
+
+
+class GateFailed(PlaneError):
+    """A run's data is not published. `cause` is one of `model.publishing.CAUSES`. State machines know the error by the class's name."""
+
+    fault: Fault = "author"
+
+    def __init__(self, cause: str, message: str) -> None:
+        self.cause = cause
+        super().__init__(f"{cause}: {message}")
+
+
+class MainMoved(PlaneError):
+    """A table's `main` is no longer what the run's branch began from. The class's name is what a state machine catches."""
+
+    retryable = True
+    fault: Fault = "nobody"
 
 
 class ServiceFault(PlaneError):

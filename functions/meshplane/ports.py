@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from meshplane.model.baseline import Baseline
 from meshplane.model.context import Neighbour
+from meshplane.model.gating import GatedTable
+from meshplane.model.publishing import Candidate
 from meshplane.model.release import PlatformRelease
 from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Wait, Want
 from meshplane.model.runs import Arrival, Execution, JobRun, PipelinePolicy, Run, StepEnd
@@ -316,6 +318,57 @@ class OpenRuns(Protocol):
 
     def stop(self, run: Run, why: str) -> None:
         """End its execution. Ended already is success."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedGates:
+    """What the last reconcile left of a project's gates. `gates` is None before the first one that wrote any."""
+
+    phase: str = "active"
+    gates: Mapping[str, GatedTable] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableLook:
+    """One table as it is at one moment: whose, its metadata file as plain data. `entry` is the adapter's own."""
+
+    metadata: Mapping[str, Any]
+    project: str
+    tombstone: bool
+    entry: Mapping[str, Any]
+
+
+class Publisher(Protocol):
+    """What publish_tables needs of the world. Errors are `meshplane.errors`."""
+
+    def applied(self, project: str) -> AppliedGates:
+        """The gates as the state item names them."""
+        ...
+
+    def record(self, project: str, run_id: str, step: str) -> str | None:
+        """The text of the step's outbox record; None when there is none."""
+        ...
+
+    def note(self, project: str, run_id: str, step: str) -> Mapping[str, Any] | None:
+        """The step's publish record."""
+        ...
+
+    def keep(self, project: str, run_id: str, step: str, note: Mapping[str, Any]) -> None:
+        """Write the publish record."""
+        ...
+
+    def look(self, database: str, name: str) -> TableLook | None:
+        """The table now; None when it is not in the catalog."""
+        ...
+
+    def move(self, look: TableLook, candidate: Candidate, value: str) -> None:
+        """One commit: `main` and the tag to the candidate's snapshot, the property to `value`, the branch away. Raises Conflict when the
+        table is no longer as in `look`, ServiceFault when the outcome is unknown."""
+        ...
+
+    def announce(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the bus; each is the detail of one Table Published."""
         ...
 
 

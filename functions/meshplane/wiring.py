@@ -24,6 +24,7 @@ from meshplane.aws.executions import AwsExecutions, RawLandings, SqsTriggers
 from meshplane.aws.kinds import adapters
 from meshplane.aws.listings import Listings
 from meshplane.aws.manifest_store import S3Manifests
+from meshplane.aws.publisher import AwsPublisher
 from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
 from meshplane.aws.runs_store import DynamoRuns
@@ -145,6 +146,12 @@ def sweep(context: Any) -> Swept:
     queue = SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, names)
     runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
     return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
+
+
+def publisher(context: Any) -> AwsPublisher:
+    """For `publish_tables`."""
+    runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
+    return AwsPublisher(clients(), naming(context.invoked_function_arn), runs)
 
 
 def run_ports(context: Any) -> RunPorts:

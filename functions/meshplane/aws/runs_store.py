@@ -16,9 +16,11 @@ from botocore.exceptions import ClientError
 
 from meshplane.aws.faults import translated
 from meshplane.errors import AlreadyExists, Conflict, Stale
+from meshplane.model.gating import GatedTable
 from meshplane.model.runs import OPEN, Arrival, PipelinePolicy, Run, StepEnd, digest
 from meshplane.model.slots import Change, Ended, Merge, Pending, Slots, Waiting
 from meshplane.model.windows import moment
+from meshplane.ports import AppliedGates
 
 KEPT = timedelta(days=400)  # how long an ended run's record stays
 REMEMBERED = timedelta(days=30)  # S3, EventBridge and SQS together deliver an event within 19 days, or never
@@ -40,6 +42,13 @@ class DynamoRuns:
         if item is None or "pipelines" not in item:
             return None
         return {name: PipelinePolicy.from_json(stored) for name, stored in item["pipelines"].items()}
+
+    def gates(self, project: str) -> AppliedGates:
+        """The state item's `gates` and phase: for publish_tables."""
+        item = self._get(project, "state", ["gates", "phase"]) or {}
+        stored = item.get("gates")
+        gates = None if stored is None else {name: GatedTable.from_json(gate) for name, gate in stored.items()}
+        return AppliedGates(item.get("phase", "active"), gates)
 
     def slots(self, project: str, pipeline: str) -> Slots:
         """One pipeline's slots."""

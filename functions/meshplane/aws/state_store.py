@@ -91,12 +91,13 @@ class DynamoStates:
             ":stalled": record.stalled,
             ":shares": json.dumps(record.shares, separators=(",", ":")),
             ":pipelines": dict(record.pipelines),
+            ":gates": dict(record.gates),
             ":status": json.dumps(record.status, separators=(",", ":"), default=str),
         }
         change = (
             "SET memory = :memory, memory_chunks = :chunks, memory_fence = :fence, phase = :phase, observed = :observed, "
             "applied = :applied, last_verified = :verified, due_at = :due, loose = :loose, refers = :refers, stalled = :stalled, "
-            "shares = :shares, pipelines = :pipelines, #status = :status REMOVE lease_until, holder, approved"
+            "shares = :shares, pipelines = :pipelines, gates = :gates, #status = :status REMOVE lease_until, holder, approved"
         )
         item = self._must(begun, change, "fence = :fence", values, {"#status": "status"})
         for sk in begun.kept:
@@ -158,6 +159,7 @@ class DynamoStates:
             refers=tuple(item.get("refers", ())),
             shares=json.loads(item.get("shares", "{}")),
             pipelines=item.get("pipelines", {}),
+            gates=item.get("gates", {}),
             status=json.loads(item.get("status", "{}")),
             due_at=item.get("due_at", "").replace(_AT_ONCE, ""),
             beside=item.get("loose", ""),

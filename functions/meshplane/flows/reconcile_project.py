@@ -17,6 +17,7 @@ from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
 from meshplane.flows.remove_project import Removal, remove
+from meshplane.model.gating import gates
 from meshplane.model.manifest import load
 from meshplane.model.naming import is_project
 from meshplane.model.project import Project
@@ -163,9 +164,11 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
         judged = writer.files_missing(judged, prepared.missing)
     writer = writer.knowing(release=prepared.context.release, loose=prepared.loose, beside=prepared.beside)
     if not converged.verdict.held:
+        naming, standing = prepared.context.naming, _standing(converged)
         writer = writer.knowing(
-            shares=shares(project, prepared.context.naming, _standing(converged), record.shares),
+            shares=shares(project, naming, standing, record.shares),
             pipelines=_pipelines(project, prepared, record.pipelines, iso(now)),
+            gates=gates(project, naming, standing, record.gates),
         )
     return writer.converged(judged, converged)
 

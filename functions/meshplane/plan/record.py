@@ -44,6 +44,8 @@ class Record:
     files_due: str = ""  # when a removed project's files leave the artifacts bucket
     shares: Mapping[str, Any] = field(default_factory=dict)  # what neighbours may know, as `plan.shares` writes it
     pipelines: Mapping[str, Any] = field(default_factory=dict)  # PipelinePolicy by name, as JSON: what start_run reads
+    gates: Mapping[str, Any] = field(default_factory=dict)  # GatedTable by table, as JSON: what publish_tables checks against
+    unjudged: Mapping[str, str] = field(default_factory=dict)  # gated table (physical) → why its `main` is at no published snapshot
     status: Mapping[str, Any] = field(default_factory=dict)  # the status document
     due_at: str = ""
 
@@ -71,6 +73,7 @@ class Record:
             "while_running": self.while_running,
             "files_due": self.files_due,
             "published": self.published,
+            "unjudged": dict(self.unjudged),
         }
 
     @staticmethod
@@ -95,6 +98,7 @@ class Record:
             while_running=memory.get("while_running", "finish"),
             files_due=memory.get("files_due", ""),
             published=memory.get("published", ""),
+            unjudged=memory.get("unjudged", {}),
             **attributes,
         )
 

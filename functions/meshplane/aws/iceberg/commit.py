@@ -73,6 +73,10 @@ class Commits:
                 self._wait(attempt)
         raise Conflict(f"table {database}.{name}: other writers committed first {ATTEMPTS} times; the next reconcile tries again")
 
+    def move(self, entry: catalog.Entry, raw: Mapping[str, Any], updates: tuple[TableUpdate, ...]) -> str:
+        """Exactly one try, on the entry and metadata that the caller has looked at. Raises Conflict when somebody was faster."""
+        return self._move(entry, catalog.parameters(entry)["metadata_location"], raw, updates)
+
     def _move(self, entry: catalog.Entry, before: str, raw: Mapping[str, Any], updates: tuple[TableUpdate, ...]) -> str:
         from pyiceberg.table.locations import load_location_provider
         from pyiceberg.table.update import update_table_metadata

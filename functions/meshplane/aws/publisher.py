@@ -1,0 +1,107 @@
+"""What publish_tables reads and moves in AWS: the adapter behind `ports.Publisher`, opened by `wiring`.
+
+One table costs GetTable, GetObject, PutObject and UpdateTable: the commit builds on the metadata that was checked, and Glue refuses it
+(VersionId) when anybody was faster. Beside them a call costs five or six requests, however many tables (docs/publishing.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from meshplane.aws.clients import Clients
+from meshplane.aws.faults import refused, translated
+from meshplane.aws.iceberg import catalog
+from meshplane.aws.iceberg import metadata as files
+from meshplane.aws.iceberg.commit import Commits
+from meshplane.aws.runs_store import DynamoRuns
+from meshplane.errors import NotFound
+from meshplane.kinds.iceberg_table import TOMBSTONE, owner_of
+from meshplane.model.naming import Naming
+from meshplane.model.publishing import MAIN, PROPERTY, Candidate
+from meshplane.ports import AppliedGates, TableLook
+
+SOURCE, PUBLISHED = "meshplane", "Table Published"
+DAY_MS = 86_400_000
+
+
+class AwsPublisher:
+    """One domain and environment."""
+
+    def __init__(self, clients: Clients, naming: Naming, runs: DynamoRuns) -> None:
+        self._clients, self._naming, self._runs = clients, naming, runs
+        self._commits = Commits(clients)
+
+    def applied(self, project: str) -> AppliedGates:
+        """One strongly consistent read."""
+        return self._runs.gates(project)
+
+    def record(self, project: str, run_id: str, step: str) -> str | None:
+        """From the project's own prefix in the refined bucket."""
+        found = self._get(self._key(project, run_id, step))
+        return None if found is None else found.decode("utf-8", "replace")
+
+    def note(self, project: str, run_id: str, step: str) -> Mapping[str, Any] | None:
+        """Beside the record."""
+        found = self._get(self._key(project, run_id, f"publish-{step}"))
+        return None if found is None else dict(json.loads(found))
+
+    def keep(self, project: str, run_id: str, step: str, note: Mapping[str, Any]) -> None:
+        """Overwrites the one before: a note only ever goes forward."""
+        key = self._key(project, run_id, f"publish-{step}")
+        body = json.dumps(note, separators=(",", ":")).encode()
+        with translated("s3:PutObject", key):
+            self._clients("s3").put_object(Bucket=self._naming.bucket("refined"), Key=key, Body=body, ContentType="application/json")
+
+    def look(self, database: str, name: str) -> TableLook | None:
+        """Two requests."""
+        entry = catalog.get(self._clients, database, name)
+        if entry is None or not catalog.is_iceberg(entry):
+            return None
+        raw = files.read(self._clients, catalog.parameters(entry)["metadata_location"])
+        properties = raw.get("properties") or {}
+        owner = owner_of(properties)
+        return TableLook(raw, owner.project if owner else "", TOMBSTONE in properties, entry)
+
+    def move(self, look: TableLook, candidate: Candidate, value: str) -> None:
+        """Two requests. What main and its tag keep is carried on; the tag's age is the table's retention."""
+        from pyiceberg.table.update import RemoveSnapshotRefUpdate, SetPropertiesUpdate, SetSnapshotRefUpdate
+
+        kept = (look.metadata.get("refs") or {}).get(MAIN, {})
+
+        def ref(name: str, kind: Literal["branch", "tag"], age: int | None, carried: Mapping[str, Any]) -> SetSnapshotRefUpdate:
+            keep, oldest = carried.get("min-snapshots-to-keep"), carried.get("max-snapshot-age-ms")
+            at = candidate.snapshot
+            return SetSnapshotRefUpdate(
+                ref_name=name, type=kind, snapshot_id=at, max_ref_age_ms=age, min_snapshots_to_keep=keep, max_snapshot_age_ms=oldest
+            )
+
+        updates = (
+            ref(MAIN, "branch", None, kept),
+            ref(candidate.tag, "tag", candidate.gate.retention_days * DAY_MS, {}),
+            SetPropertiesUpdate(updates={PROPERTY: value}),
+            RemoveSnapshotRefUpdate(ref_name=candidate.branch),
+        )
+        self._commits.move(look.entry, look.metadata, updates)
+
+    def announce(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """The default bus takes ten a request."""
+        for at in range(0, len(events), 10):
+            entries = [{"Source": SOURCE, "DetailType": PUBLISHED, "Detail": json.dumps(detail)} for detail in events[at : at + 10]]
+            with translated("events:PutEvents", PUBLISHED):
+                answer = self._clients("events").put_events(Entries=entries)
+            for entry in answer.get("Entries", ()):
+                if entry.get("ErrorCode"):
+                    raise refused("events:PutEvents", entry["ErrorCode"], entry.get("ErrorMessage", ""), PUBLISHED)
+
+    def _key(self, project: str, run_id: str, name: str) -> str:
+        return f"{self._naming.of('runs_prefix', project=project)}{run_id}/{name}.json"
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            with translated("s3:GetObject", key):
+                content: bytes = self._clients("s3").get_object(Bucket=self._naming.bucket("refined"), Key=key)["Body"].read()
+        except NotFound:
+            return None
+        return content

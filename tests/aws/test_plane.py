@@ -121,6 +121,14 @@ def test_removed_and_put_back(world: World) -> None:
     assert {key: sorted(after[key]) for key in after} == {key: sorted(before[key]) for key in before}
 
 
+def test_a_state_machine_put_by_hand_beside_its_manifest_is_read_from_there(world: World) -> None:
+    world.put_file("own", "own.asl.json", b'{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}')
+    head = "apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: own }\n"
+    world.put("own", head + "pipelines: { daily: { asl: own.asl.json } }\n")
+    assert world.look("own").result == "applied", world.status_text("own")
+    assert world.look("own").result == "unchanged"
+
+
 def test_its_files_leave_a_day_later(world: World) -> None:
     world.drop("sales")
     world.look("sales")

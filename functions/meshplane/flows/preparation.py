@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from meshplane.errors import NotFound, NotReady
 from meshplane.model.bundle import bundle
@@ -63,7 +62,7 @@ class Surroundings:
         if manifest.release:
             return self._prepared(project, self._published(project.name, manifest.release, record), record)
         found = _Loose(project, record, self.here.naming, self.manifests)
-        prepared = self._prepared(project, found.release(), record)
+        prepared = self._prepared(project, found.release(), record, found.copies)
         return replace(prepared, copies=found.copies, loose=found.loose, missing=tuple(found.missing), beside=found.beside)
 
     def with_release(self, project: Project, release: Release, record: Record) -> Prepared:
@@ -78,7 +77,8 @@ class Surroundings:
         except NotFound as gone:
             raise NotReady(f"the release {digest[:12]} that the manifest names has no index: run `meshplane publish {project}`") from gone
 
-    def _prepared(self, project: Project, release: Release, record: Record) -> Prepared:
+    def _prepared(self, project: Project, release: Release, record: Record, copies: Mapping[str, bytes] | None = None) -> Prepared:
+        """`copies` are on their way to the bucket: nothing is put before everything is read."""
         baseline, platform = self.releases.read()
         asked = consulted(project, record.shares)
         context = Context(
@@ -90,13 +90,15 @@ class Surroundings:
             release,
             self.states.neighbours(asked) if asked else {},
         )
-        machines = self._texts(project, release, (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl))
-        contracts = self._texts(project, release, (table.contract_file for table in project.tables.values() if table.contract_file))
+        machines = self._texts(project, release, (pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl), copies)
+        contracts = self._texts(project, release, (table.contract_file for table in project.tables.values() if table.contract_file), copies)
         return Prepared(replace(context, asl_files=machines, contract_files=contracts))
 
-    def _texts(self, project: Project, release: Release, paths: Iterable[str]) -> Mapping[str, str]:
+    def _texts(
+        self, project: Project, release: Release, paths: Iterable[str], copies: Mapping[str, bytes] | None = None
+    ) -> Mapping[str, str]:
         keys = {path: release.file_key(self.here.naming, project.name, path) for path in paths}
-        return {path: self._text(key) for path, key in keys.items() if key}
+        return {path: copies[key].decode() if copies and key in copies else self._text(key) for path, key in keys.items() if key}
 
     def _text(self, key: str) -> str:
         try:

@@ -1,0 +1,106 @@
+"""What surrounds the functions on AWS, in this process: the FIFO queue with its groups and redelivery, and the sweep's schedule.
+
+Every delivery is a fresh process image: new wiring over the same AWS. Time is the world's clock, which only this module moves.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from io import StringIO
+from itertools import count
+from typing import Any
+
+from ruamel.yaml import YAML
+from tests.aws.plane_world import ROOT, World
+from tests.crash.tap import Died, Mode, Tap
+
+from meshplane.errors import PlaneError
+
+PROJECTS = ("customers", "sales")
+VISIBILITY = timedelta(seconds=6 * 180)
+STEP = timedelta(minutes=5)  # between two sweeps
+SWEEPS = 2  # how many may be needed until nothing is left to do
+Edit = Callable[[Any], object]
+
+
+@dataclass
+class Platform:
+    """`event` is what S3 tells of a manifest; `deliver` works the queue off; `settle` sweeps until nothing is left to do."""
+
+    world: World
+    tap: Tap
+    _waiting: deque[tuple[str, str]] = field(default_factory=deque)
+    _numbers: count[int] = field(default_factory=count)
+
+    def event(self, project: str) -> None:
+        """A message in the project's group."""
+        self._waiting.append((project, f"message-{next(self._numbers)}"))
+
+    def deliver(self) -> None:
+        """Until the queue is empty. What was not acknowledged comes again, as the same message, when it is visible again."""
+        while self._waiting:
+            project, message = self._waiting.popleft()
+            if not self._handled(project, message) and self.tap.fault is not Mode.FORGOTTEN:
+                self.world.clock(VISIBILITY)
+                self._waiting.appendleft((project, message))
+            self._take()
+
+    def sweep(self) -> bool:
+        """One sweep, five minutes after the last. Was anything to be done?"""
+        self.world.clock(STEP)
+        swept = self._image(self.world.sweep)
+        self._take()
+        found = bool(self._waiting) or not swept
+        self.deliver()
+        return found
+
+    def settle(self) -> None:
+        """All events, then sweeps."""
+        self.deliver()
+        for _ in range(SWEEPS):
+            if not self.sweep():
+                return
+        self.world.clock(STEP)
+        if queued := self.world.sweep().queued:
+            self.tap.wrong.append(f"not settled after {SWEEPS} sweeps: {queued}")
+            self.world.queued()
+
+    def upload(self, project: str, edit: Edit = lambda manifest: None) -> None:
+        """As `aws s3 sync` of the project's folder does, with the manifest edited; its event follows."""
+        folder = ROOT / "projects" / project
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and file.name != "project.yaml" and "__pycache__" not in file.parts:
+                self.world.put_file(project, file.relative_to(folder).as_posix(), file.read_bytes())
+        yaml, text = YAML(), StringIO()
+        manifest = yaml.load((folder / "project.yaml").read_text())
+        edit(manifest)
+        yaml.dump(manifest, text)
+        self.world.put(project, text.getvalue())
+        self.event(project)
+
+    def drop(self, project: str) -> None:
+        """Delete the manifest; its event follows."""
+        self.world.drop(project)
+        self.event(project)
+
+    def _handled(self, project: str, message: str) -> bool:
+        return self._image(lambda: self.world.look(project, message))
+
+    def _image(self, work: Callable[[], object]) -> bool:
+        try:
+            with self.tap.image():
+                work()
+        except (Died, PlaneError):
+            return False
+        except Exception:  # noqa: BLE001 - a finding, not a failure of the harness
+            self.tap.wrong.append(f"neither handled nor translated: {traceback.format_exc()}")
+            return False
+        return True
+
+    def _take(self) -> None:
+        for project in self.world.queued():
+            self.event(project)

@@ -1,0 +1,23 @@
+"""After every mutating request the plane dies, or loses the reply: redelivery alone makes of it what the undisturbed run makes of it.
+
+End state and creates and deletes per id are equal, a further reconcile is silent, and nothing is asked that must never be asked.
+`benchmarks/crash.py` plays the other faults too.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.crash.scenarios import play
+from tests.crash.tap import Mode
+
+REQUIRED = (Mode.DIES, Mode.LOST)
+# How many mutating requests each scene has at least: fewer would mean that the tap does not see them.
+SCENES = {"create": 60, "change": 40, "remove": 70, "forget": 4}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_crash_point_ends_as_the_undisturbed_run(scene: str) -> None:
+    played = play(scene, REQUIRED, abreast=2)
+    assert played.requests >= SCENES[scene]
+    assert len(played.findings) == 1 + played.requests * len(REQUIRED)
+    assert not played.wrong, "\n".join(map(str, played.wrong))

@@ -67,15 +67,15 @@ class EventRuleAdapter:
         return Done()
 
     def delete(self, seen: Seen[EventRuleSpec], owner: Owner) -> Done | Wait:
-        """Targets first: EventBridge refuses to delete a rule that has one."""
+        """Targets first: EventBridge refuses to delete a rule that has one. A target that is not there says nothing of the rule."""
         name = seen.id.name
         try:
             prove(owner_in(self._tags(name)), owner, seen.id)
-            self._unaim(name, [target["Id"] for target in self._targets(name)])
-            with translated("events:DeleteRule", name):
-                self.events.delete_rule(Name=name)
         except NotFound:
             return Done()
+        self._unaim(name, [target["Id"] for target in self._targets(name)])
+        with translated("events:DeleteRule", name):
+            self.events.delete_rule(Name=name)
         return Done()
 
     def _stands(self, name: str) -> bool:

@@ -88,16 +88,19 @@ class RoleAdapter:
         return Done()
 
     def delete(self, seen: Seen[RoleSpec], owner: Owner) -> Done | Wait:
-        """All that hangs on it, then the role: IAM refuses to delete a role that still holds a policy."""
+        """All that hangs on it, then the role: IAM refuses to delete a role that still holds a policy.
+
+        Only the role itself proves that it is gone: a policy that is not there says nothing of the role.
+        """
         name = seen.id.name
         try:
             self._prove(seen.id, owner)
-            self._detach(name, ())
-            self._prune(name, {})
-            with translated("iam:DeleteRole", name):
-                self.iam.delete_role(RoleName=name)
         except NotFound:
             return Done()
+        self._detach(name, ())
+        self._prune(name, {})
+        with translated("iam:DeleteRole", name):
+            self.iam.delete_role(RoleName=name)
         return Done()
 
     def _prove(self, what: Id, owner: Owner) -> None:

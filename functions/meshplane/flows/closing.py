@@ -171,6 +171,9 @@ class Writer:
         )
         kept = document.to_json()
         record = replace(record, status=kept, published=self._publish(document, kept))
+        if not record.published:
+            soon = iso(self.clock.now() + WAIT)
+            record = replace(record, due_at=min(record.due_at, soon) if record.due_at else soon)
         old = self.begun.record
         fields = {
             "phase": record.phase,
@@ -194,7 +197,7 @@ class Writer:
         try:
             self.manifests.publish_status(document.project, _json(kept), document.text())
         except PlaneError:
-            return ""  # the state item has the status; the copies are written by the next look
+            return ""  # the state item has the status; the copies are written by the next look, which is soon
         return now
 
 

@@ -141,8 +141,8 @@ def _removed(step: Removal, converged: Converged) -> Ended:
     judged = judge(converged.plan, converged.verdict, converged.outcomes, converged.wrote)
     writer = step.writer.knowing(phase="removed", files_due=files_due, shares={}, pipelines={}, refers=(), settling={})
     ended = writer.converged(_told(judged, "Removed", message, "True"), converged)
-    due = min(moment(files_due), now + HOURLY) if files_due else now + HOURLY
-    return replace(ended, record=replace(ended.record, due_at=iso(due)), result="removed")
+    due = min(ended.record.due_at, files_due) if files_due else ended.record.due_at
+    return replace(ended, record=replace(ended.record, due_at=due), result="removed")
 
 
 def _forgotten(step: Removal) -> Ended:

@@ -187,10 +187,9 @@ class Access:
         return [self.naming.arn("glue", "catalog"), *databases, *tables]
 
     def _own_tables(self) -> Sequence[str]:
+        """By the project's prefix only: a name that a manifest chose may be another project's table."""
         pattern = self.naming.table(self.project.name, "*")
-        shared = [f"{self.naming.database(layer)}/{pattern}" for layer in _LAYERS]
-        named = [f"{self.naming.database(t.layer)}/{t.physical_name}" for t in self.project.tables.values() if t.physical_name]
-        return [self.naming.arn("glue", f"table/{name}") for name in (*shared, *named)]
+        return [self.naming.arn("glue", f"table/{self.naming.database(layer)}/{pattern}") for layer in _LAYERS]
 
     def _catalog_read(self, foreign: Sequence[SharedTable]) -> Statement:
         default = self.naming.arn("glue", "database/default")  # Spark's Hive client looks it up at the start of each session

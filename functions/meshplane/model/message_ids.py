@@ -57,7 +57,6 @@ CODES = (
     "name-reserved",
     "name-folder",
     "name-quarantine",
-    "name-taken",
     # tables
     "format-missing",
     "format-layer",

@@ -219,11 +219,13 @@ def test_a_shared_table_that_no_job_reads_stays_closed() -> None:
     assert not allows(Access(silent, CONTEXT).job(), "s3:GetObject", f"{REFINED}/customers/iceberg/contacts/data/x")
 
 
-def test_a_table_with_its_own_physical_name_is_own() -> None:
-    adopted = replace(SALES, tables={"orders": table("orders", physical_name="old_orders")})
-    document = Access(adopted, CONTEXT).job()
-    assert allows(document, "glue:UpdateTable", GLUE("table/f01_de_refined/old_orders"))
-    assert not allows(document, "glue:UpdateTable", GLUE("table/f01_de_curated/old_orders"))
+def test_a_physical_name_grants_nothing() -> None:
+    """It may be another project's table: only what begins with the project's own name is its own."""
+    evil = replace(SALES, tables={"orders": table("orders", physical_name="customers_contacts")})
+    document = Access(evil, CONTEXT).job()
+    for action in ("glue:UpdateTable", "glue:BatchCreatePartition"):
+        assert not allows(document, action, GLUE("table/f01_de_refined/customers_contacts"))
+    assert allows(document, "glue:UpdateTable", GLUE("table/f01_de_refined/sales_orders"))
 
 
 SAME = [

@@ -185,13 +185,14 @@ def test_what_an_overlay_breaks_elsewhere_names_its_environment() -> None:
 
 def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
     text = HEAD + (
-        "sources: {}\nalarms: {}\ntables:\n  o: { layer: refined, columns: { id: long }, onDelete: purge }\n"
+        "sources: {}\nalarms: {}\ntables:\n  o: { layer: refined, columns: { id: long }, onDelete: purge, name: x }\n"
+        "dashboard: default\n"
         "jobs:\n  l: { script: a.py }\npipelines:\n  p:\n    steps: [{ ingest: x }, { when: x }]\n    triggers: { t: { table: a.b } }\n"
         "policy: { adopt: named }\nenvironments: { dev: { tables.o.onDelete: purge } }\n"
     )
     problems = manifest.check(text, file="f", project="sales")
     assert {problem.code for problem in problems} == {"not-delivered"}
-    assert len(problems) == 8
+    assert len(problems) == 10
 
 
 def test_a_fault_hides_no_other_and_brings_no_echo() -> None:

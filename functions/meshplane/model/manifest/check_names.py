@@ -25,23 +25,10 @@ def check(scope: Scope) -> None:
 
 
 def _tables(scope: Scope) -> None:
-    physical: dict[tuple[str, str], str] = {}
     for table in scope.names("tables"):
         if table.endswith("_quarantine"):
             message = "names that end in _quarantine belong to the plane"
             scope.findings.add("name-quarantine", ("tables", table), message, found=table, mend="another ending", at_key=True)
-        part = scope.table(table)
-        if part is None:
-            continue
-        name = part.name or f"{scope.project}_{table}"
-        if part.name and name.endswith("_quarantine"):
-            message = "names that end in _quarantine belong to the plane"
-            scope.findings.add("name-quarantine", ("tables", table, "name"), message, found=name, mend="another ending")
-        first = physical.setdefault((part.layer, name), table)
-        if first != table:
-            loc: Loc = ("tables", table, "name") if part.name else ("tables", first, "name")
-            message = f"tables '{first}' and '{table}' have one Glue name"
-            scope.findings.add("name-taken", loc, message, found=name, mend="leave `name` out, or choose another")
 
 
 def _lengths(scope: Scope) -> None:

@@ -63,7 +63,6 @@ def table(name: str, part: TablePart, defaults: RuleDefaults = promises.NO_DEFAU
         optimizers=_optimizers(part),
         readers=part.readers,
         properties={key: str(byte_size(value)) if key.endswith("-bytes") else value for key, value in part.properties.items()},
-        physical_name=part.name or "",
         rules=tuple(promises.rule(each, form, defaults) for each, form in part.rules.items()),
         contract=promises.contract(part.contract),
         allow_empty=part.allow_empty,

@@ -36,7 +36,6 @@ TableName = Annotated[str, named("table", "[a-z][a-z0-9_]*", "lower-case letters
 ColumnName = Annotated[str, named("column", "[A-Za-z_][A-Za-z0-9_]*", "letters, digits and _, not beginning with a digit", 128)]
 ProjectName = Annotated[str, named("project", "[a-z][a-z0-9]{1,19}", "2 to 20 lower-case letters and digits, beginning with a letter")]
 ProjectNames = Annotated[tuple[ProjectName, ...], OneOrList()]
-PhysicalName = Annotated[str, named("Glue table", "[a-z0-9_]+", "lower-case letters, digits and _")]
 Rate = Annotated[timedelta, duration("3h", "7d", "1h")]
 
 # `schema` turns x-ref into a $ref: pydantic follows only references that it made itself.
@@ -223,7 +222,7 @@ Sorts = Annotated[tuple[Sort, ...], OneOrList()]
 class TablePart(Part):
     """A table: raw as Hive (or Iceberg, if declared), refined and curated as Iceberg with three optimizers."""
 
-    later: ClassVar[Mapping[str, str]] = {"onDelete": "operate", "formatVersion": "operate"}
+    later: ClassVar[Mapping[str, str]] = {"onDelete": "operate", "formatVersion": "operate", "name": "operate"}
 
     layer: Literal["raw", "refined", "curated"] = field("raw: as it arrives; refined: cleaned; curated: made for readers.")
     format: Literal["iceberg", "csv", "json", "parquet"] | None = field(
@@ -242,7 +241,6 @@ class TablePart(Part):
     optimizers: OptimizersPart = field("Compaction, retention and orphan deletion; all on by default.", overlay=True, default_factory=dict)
     readers: ProjectNames = field("Projects that may read it; they must declare it under `reads` too.", default=())
     properties: dict[str, Setting] = field("Further Iceberg table properties; sizes in bytes carry a unit, `512MB`.", default_factory=dict)
-    name: PhysicalName | None = field("The Glue table's own name, for a table that exists. Default {project}_{table}.", default=None)
     rules: dict[RuleName, RulePart] = field("What is judged before readers see the rows, by name.", default_factory=dict)
     contract: ContractPart = field("What arriving data may change; or a path, contracts/orders.odcs.yaml.", default_factory=dict)
     allow_empty: Flag = field("May an empty batch pass the gate? Default false.", default=False)

@@ -101,6 +101,22 @@ def test_drift_is_healed_and_told(world: World) -> None:
     assert world.look("sales").result == "unchanged"
 
 
+def test_an_out_of_band_serde_and_partition_change_is_healed(world: World) -> None:
+    """Each would be breaking as a change of the manifest; the manifest did not change."""
+    glue, database = world.clients("glue"), world.naming.database("raw")
+    name = world.naming.table("sales", "orders_raw")
+    found = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    body = {key: found[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters") if key in found}
+    body["StorageDescriptor"] = {**body["StorageDescriptor"], "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.orc.OrcSerde"}}
+    body["PartitionKeys"] = [{"Name": "somewhere_else", "Type": "string"}]
+    glue.update_table(DatabaseName=database, TableInput=body)
+    assert world.look("sales").result == "applied", world.status_text("sales")
+    assert world.status("sales")["conditions"][0]["status"] == "True", world.status_text("sales")
+    again = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    assert again["StorageDescriptor"]["SerdeInfo"] == found["StorageDescriptor"]["SerdeInfo"]
+    assert again["PartitionKeys"] == found["PartitionKeys"]
+
+
 def test_removed_and_put_back(world: World) -> None:
     before = dump(world)
     world.drop("sales")

@@ -29,7 +29,8 @@ def guard(plan: Plan, approve: str = "", approved: Collection[str] = (), removin
     blocked = plan.of(Verb.BLOCKED)
     if blocked:
         return Verdict(tuple(f"{action.id}: {action.reason}" for action in blocked), approvable=False)
-    risky = [action for action in plan.writes if action.effect and action.effect >= Effect.BREAKING]
+    # Going back to what was applied is no decision: the manifest did not change, somebody else's hand did.
+    risky = [action for action in plan.writes if action.effect and action.effect >= Effect.BREAKING and not action.drift]
     removals = [action for action in plan.writes if action.verb in REMOVALS]
     mass = not removing and removed_roots(removals) > _budget(plan)
     broken = [impact for impact in plan.impacts if impact.held]

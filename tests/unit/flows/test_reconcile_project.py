@@ -244,6 +244,16 @@ class TestStalled:
         assert plane.condition() == ("False", "Throttled")
 
 
+def test_drift_that_would_be_a_breaking_change_of_the_manifest_is_healed(plane: Plane) -> None:
+    """What was applied is what is wanted: going back to it needs no decision."""
+    orders = plane.cloud["orders"]
+    orders.spec, orders.version = Spec({**orders.spec.fields, "columns": "id"}), orders.version + 1
+    assert plane.look().result == "applied"
+    assert plane.cloud.writes == ["update orders"]
+    assert plane.condition() == ("True", "Applied")
+    assert [(row["field"], row["is"], row["healed"]) for row in plane.table.records["sales"].status["drift"]] == [("columns", "id", True)]
+
+
 class TestHeld:
     """A plan that needs a decision goes on with exactly its digest."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from meshplane.errors import AlreadyExists, Conflict, Denied, NotFound, NotReady, PlaneError, ServiceFault, Stale
+from meshplane.errors import AlreadyExists, Conflict, Denied, NotFound, NotReady, PlaneError, Rejected, ServiceFault, Stale
 from meshplane.model.resource import Done, Effect, Id, Owner, Wait
 from meshplane.plan.outcome import Outcome, State
 from meshplane.plan.planner import REMOVALS, Action, Plan, Verb
@@ -115,8 +115,8 @@ class Apply:
             raise
         except (AlreadyExists, NotFound, ServiceFault, Conflict) as unsure:
             return Outcome(action, State.AGAIN, unsure.reason, str(unsure), retryable=unsure.retryable)
-        except Denied as denied:
-            if self._unsettled(action):
+        except (Denied, Rejected) as denied:
+            if self._unsettled(action):  # Glue answers InvalidInputException, no denial, for a role that it cannot assume yet
                 until = self.clock.now() + SETTLE_LOOK
                 return Outcome(action, State.WAITING, "Waiting", "IAM has not spread the new role yet", until)
             return Outcome(action, State.FAILED, denied.reason, str(denied))

@@ -188,15 +188,17 @@ class TestFaultsOfTheWorld:
 class TestSettling:
     """IAM spreads a role within seconds; one canary asks for it."""
 
-    def _new(self, denials: int) -> Plane:
+    def _new(self, denials: int, fault: type[Denied] | type[Rejected] = Denied) -> Plane:
         plane = Plane()
         plane.bucket.put("sales", manifest(tables=dict.fromkeys(("a", "b", "c"), "{ id: long }")))
         plane.cloud.settle = timedelta(seconds=15)
-        plane.cloud.faults["create", "load_a"] = [Denied("glue:CreateJob: cannot assume role")] * denials
+        plane.cloud.faults["create", "load_a"] = [fault("glue:CreateJob: cannot assume role")] * denials
         return plane
 
-    def test_a_denial_within_the_settling_time_is_a_wait(self) -> None:
-        plane = self._new(2)
+    @pytest.mark.parametrize("fault", [Denied, Rejected])
+    def test_a_refusal_within_the_settling_time_is_a_wait(self, fault: type[Denied] | type[Rejected]) -> None:
+        """Glue answers InvalidInputException for a role that it cannot assume yet."""
+        plane = self._new(2, fault)
         calls: list[str] = []
         plane.cloud.before_write = calls.append
         plane.look()
@@ -205,10 +207,11 @@ class TestSettling:
         assert (calls.count("create load_b"), calls.count("create load_c")) == (1, 1), "the others wait for the canary"
         assert plane.table.records["sales"].failures == {}
 
-    def test_after_the_settling_time_it_is_a_denial(self) -> None:
-        plane = self._new(50)
+    @pytest.mark.parametrize("fault", [Denied, Rejected])
+    def test_after_the_settling_time_it_is_what_it_is(self, fault: type[Denied] | type[Rejected]) -> None:
+        plane = self._new(50, fault)
         plane.look()
-        assert plane.condition() == ("False", "Denied")
+        assert plane.condition() == ("False", fault.__name__)
 
 
 class TestStalled:

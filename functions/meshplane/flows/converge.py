@@ -9,16 +9,16 @@ from typing import Any
 
 from meshplane.errors import PlaneError, Stale
 from meshplane.flows.apply import MARGIN, Apply
-from meshplane.kinds import Kind
+from meshplane.kinds import Kind, iceberg_table
 from meshplane.model.project import Policy
-from meshplane.model.resource import Id, Owner, Provenance, Seen
+from meshplane.model.resource import Effect, Id, Owner, Provenance, Seen
 from meshplane.plan.compile import Desired
 from meshplane.plan.consumers import Impact
 from meshplane.plan.guard import Verdict, guard
 from meshplane.plan.outcome import Outcome, State
-from meshplane.plan.planner import AT_REST, WRITES, Known, Plan, Sight, Verb, known_marks, plan
+from meshplane.plan.planner import AT_REST, WRITES, Action, Known, Plan, Sight, Verb, known_marks, plan
 from meshplane.plan.retry import Failure
-from meshplane.ports import Adapter, AdapterFactory, Clock, Deadline, Pause, Workers
+from meshplane.ports import Adapter, AdapterFactory, Clock, Deadline, OpenRuns, Pause, Workers
 
 ROUNDS = 8
 LOOKS = 3  # how often what is uncertain is looked at again here; what stays uncertain is a failure like any other
@@ -52,6 +52,7 @@ class Task:
     removing: bool = False
     only: frozenset[str] | None = None
     impacts: tuple[Impact, ...] = ()
+    runs: OpenRuns | None = None  # None: no run is in the way
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         if verdict.held:
             return Converged(made, verdict, (), tuple(wrote), inventory, settling)
         approved |= verdict.approved
+        made = _beside_runs(made, task)
 
         def sure(made: Plan = made, verdict: Verdict = verdict) -> None:
             confirm(made, verdict)
@@ -121,6 +123,20 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
             return replace(done, outcomes=tuple(map(_told, outcomes)))
         tools.pause(rest)
     return done
+
+
+def _beside_runs(made: Plan, task: Task) -> Plan:
+    """DESIGN §6: what only adds to a table goes on while a run of the project writes; every other change of one waits for its end."""
+    if task.runs is None or not any(map(_evolves, made.actions)):
+        return made
+    running = [run.run_id for run in task.runs.open(task.owner.project) if run.status == "RUNNING"]
+    why = f"its change is more than an addition, and waits for open runs: {', '.join(running[:5])}"
+    actions = (replace(action, verb=Verb.WAIT, reason=why) if running and _evolves(action) else action for action in made.actions)
+    return replace(made, actions=tuple(actions))
+
+
+def _evolves(action: Action) -> bool:
+    return action.writes and action.verb is Verb.UPDATE and action.id.kind == iceberg_table.NAME and action.effect != Effect.ADDITIVE
 
 
 def _worth_waiting(tools: Tools, outcomes: Sequence[Outcome], turn: int) -> timedelta | None:

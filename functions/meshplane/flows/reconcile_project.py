@@ -149,6 +149,7 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
         given_up(record.failures, now),
         writer.settling(),
         impacts=impacts(project, replace(prepared.context, today=now.date()), record.shares),
+        runs=ports.runs,
     )
 
     def confirm(plan: Plan, verdict: Verdict) -> None:

@@ -1,0 +1,79 @@
+"""A table that a run writes: what only adds goes on, what changes it otherwise waits for the run's end (DESIGN §6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.flows.fakes import Plane, manifest
+
+from meshplane.model.runs import Run
+
+APPROVED = "{ approve: %s }"
+
+
+def a_run(status: str = "RUNNING", project: str = "sales") -> Run:
+    return Run("r1", project, "daily", status, "landed", "files", "2030-01-01T00:00:00Z", execution="arn:r1")
+
+
+@pytest.fixture
+def plane() -> Plane:
+    """Sales, applied; then its table's description changes by another column in the manifest, and a run is open."""
+    plane = Plane()
+    plane.bucket.put("sales", manifest())
+    plane.look()
+    plane.cloud["orders"].spec = type(plane.cloud["orders"].spec)({**plane.cloud["orders"].spec.fields, "doc": "somebody's words"})
+    plane.cloud["orders"].version += 1
+    plane.runs.runs = [a_run()]
+    return plane
+
+
+def test_a_change_that_is_no_addition_is_a_stated_wait_and_goes_on_after_the_run(plane: Plane) -> None:
+    plane.look()
+    assert plane.cloud.writes == []
+    assert plane.condition() == ("False", "Waiting")
+    (waiting,) = [text for text in plane.table.records["sales"].status["waiting"] if text.startswith("iceberg_table orders")]
+    assert "r1" in waiting
+    assert plane.due_in() == timedelta(minutes=5)
+    plane.runs.runs.clear()
+    plane.look()
+    assert plane.cloud.writes == ["update orders"]
+    assert plane.condition() == ("True", "Applied")
+
+
+@pytest.mark.parametrize("run", [a_run("WAITING"), a_run(project="customers")], ids=["waits itself", "of another project"])
+def test_a_run_that_writes_nothing_of_ours_is_not_waited_for(plane: Plane, run: Run) -> None:
+    plane.runs.runs = [run]
+    plane.look()
+    assert plane.cloud.writes == ["update orders"]
+
+
+def test_nothing_but_tables_waits(plane: Plane) -> None:
+    plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
+    plane.look()
+    assert plane.cloud.writes == ["update role", "create refunds", "create load_refunds"]
+
+
+def test_runs_are_asked_for_only_where_a_table_would_change() -> None:
+    plane = Plane()
+    plane.bucket.put("sales", manifest())
+    plane.look()
+    asked: list[str] = []
+    plane.runs.open = lambda project: asked.append(project) or []  # type: ignore[method-assign,func-returns-value]
+    plane.look()
+    plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
+    plane.look()
+    assert asked == [], "a no-op and a new table cost no call more"
+
+
+def test_a_plan_that_needs_approval_is_held_before_it_waits(plane: Plane) -> None:
+    plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long, note: string }"}))
+    plane.look()
+    assert plane.condition() == ("False", "Held")
+    plan = plane.table.records["sales"].status["plan"]
+    plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long, note: string }"}, policy=APPROVED % plan))
+    plane.look()
+    assert plane.condition() == ("False", "Waiting")
+    plane.runs.runs.clear()
+    plane.look()
+    assert "update orders" in plane.cloud.writes

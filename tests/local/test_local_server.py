@@ -26,7 +26,7 @@ Eventually = Callable[..., Any]
     ("service", "operation", "arguments"),
     [
         ("glue", "get_crawler", {"Name": "x"}),
-        ("s3", "get_bucket_acl", {"Bucket": "x"}),
+        ("s3", "get_bucket_analytics_configuration", {"Bucket": "x", "Id": "x"}),
         ("iam", "list_users", {}),
         ("ec2", "describe_instances", {}),
         ("lambda", "list_layers", {}),

@@ -29,6 +29,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
         log_groups,
         s3,
         scheduler,
+        security_groups,
         speed,
         sqs,
         stepfunctions,
@@ -46,5 +47,6 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     identity.apply()
     tagging.apply()
     log_groups.apply()
+    security_groups.apply()
     locks.apply()
     speed.apply()

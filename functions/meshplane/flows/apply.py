@@ -46,8 +46,9 @@ class Apply:
                 self.outcomes[action.id] = settled
         todo = [action for action in plan.actions if action.id not in self.outcomes]
         upserts = [action for action in todo if action.verb not in REMOVALS]
-        if any(action.effect and action.effect >= Effect.BREAKING for action in upserts):
-            self.confirm()
+        breaking = [action for action in upserts if action.effect and action.effect >= Effect.BREAKING]
+        if breaking and not self._sure(breaking):
+            upserts = [action for action in upserts if action not in breaking]
         self._upsert(upserts)
         self._remove([action for action in todo if action.verb in REMOVALS])
         return tuple(self.outcomes[action.id] for action in plan.actions)
@@ -92,8 +93,21 @@ class Apply:
                 for action in now:
                     self.outcomes[action.id] = Outcome(action, State.SKIPPED, "Waiting", f"waits for {undone[0].action.id}")
                 continue
+            if self._sure(now):
+                self._each(now)
+
+    def _sure(self, actions: Sequence[Action]) -> bool:
+        """May they be done? What cannot be confirmed is not done, and is a failure of these actions alone."""
+        try:
             self.confirm()
-            self._each(now)
+        except Stale:
+            raise
+        except PlaneError as error:
+            for action in actions:
+                told = f"not done, since lease and manifest could not be read again: {error}"
+                self.outcomes[action.id] = Outcome(action, State.FAILED, error.reason, told, retryable=error.retryable)
+            return False
+        return True
 
     def _each(self, actions: Sequence[Action]) -> None:
         for outcome in self.workers.each(self._do, actions):

@@ -109,11 +109,19 @@ class Writer:
             last_verified=iso(now) if looked else self.record.last_verified,
             due_at=iso(_due(now, failures, converged.outcomes)),
         )
-        if wrote:
-            self.states.note(self.begun, _history(writer.record, converged, iso(now)), now + KEPT)
+        unnoted = writer.noted(converged, now) if wrote else ""
         result = "applied" if wrote else "unchanged" if applied else synced.reason.lower()
         again = converged.out_of_time
-        return writer._end(judged, result, again, _counts(converged))
+        ended = writer._end(judged, result, again, _counts(converged))
+        return replace(ended, fields={**ended.fields, "unnoted": unnoted}) if unnoted else ended
+
+    def noted(self, converged: Converged, now: datetime) -> str:
+        """Add to the history; what went wrong otherwise. What was done is done, and the log line tells it too."""
+        try:
+            self.states.note(self.begun, _history(self.record, converged, iso(now)), now + KEPT)
+        except PlaneError as error:
+            return str(error)
+        return ""
 
     def refused(self, judged: Judged, error: PlaneError) -> Ended:
         """The ending when the manifest or its surroundings allow no plan. The author's fault waits for a new manifest."""

@@ -80,13 +80,21 @@ def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
         dirty = ports.states.finish(begun, ended.record)
     except Stale as overtaken:
         return _overtaken(ports, begun, overtaken)
-    if dirty or ended.again:
-        ports.queue.send([project])
-    if ended.wake:
-        ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
     seconds = (ports.tools.clock.now() - started).total_seconds()
-    fields = {**ended.fields, "result": ended.result, "due_at": ended.record.due_at}
+    fields = {**ended.fields, **_told(ports, project, ended, dirty), "result": ended.result, "due_at": ended.record.due_at}
     return Report(project, ended.result, fields, {"Seconds": seconds, **ended.metrics})
+
+
+def _told(ports: Ports, project: str, ended: Ended, dirty: bool) -> Mapping[str, str]:
+    """Ask for the looks that follow. The record is whole: what cannot be asked for now is for the sweep, and only the log says so."""
+    try:
+        if dirty or ended.again:
+            ports.queue.send([project])
+        if ended.wake:
+            ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
+    except PlaneError as error:
+        return {"unasked": str(error)}
+    return {}
 
 
 def _overtaken(ports: Ports, begun: Begun, why: Stale) -> Report:
@@ -95,8 +103,8 @@ def _overtaken(ports: Ports, begun: Begun, why: Stale) -> Report:
     try:
         ports.states.finish(begun, begun.record)
         ports.queue.send([project])
-    except Stale:
-        pass  # another holder has begun
+    except PlaneError:
+        pass  # another holder has begun; or it could not be asked for, and the sweep sees the newer manifest
     return Report(project, "overtaken", {"why": str(why)})
 
 
@@ -127,6 +135,8 @@ def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) ->
     )
     try:
         prepared = ports.surroundings.prepare(project, manifest, begun.record)
+        for key, content in prepared.copies.items():
+            ports.manifests.keep(key, content)
     except Stale:
         raise
     except PlaneError as error:
@@ -137,8 +147,6 @@ def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) ->
 
 def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepared: Prepared, desired: Desired) -> Ended:
     record, now = begun.record, ports.tools.clock.now()
-    for key, content in prepared.copies.items():
-        ports.manifests.keep(key, content)
     task = Task(
         desired,
         prepared.context.owner(project.name),

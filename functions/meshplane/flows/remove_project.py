@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from meshplane.errors import Stale
+from meshplane.errors import PlaneError, Stale
 from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Confirm, Converged, Task, Tools, converge
 from meshplane.flows.preparation import Here
@@ -20,7 +20,7 @@ from meshplane.model.runs import Run
 from meshplane.model.status import Condition
 from meshplane.model.windows import iso, moment
 from meshplane.plan.compile import Desired
-from meshplane.plan.conditions import Judged, judge
+from meshplane.plan.conditions import Judged, judge, unjudged
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import State
 from meshplane.plan.planner import Plan
@@ -47,16 +47,26 @@ class Removal:
 
 def remove(step: Removal, version: str) -> Ended:
     """One look at a project whose manifest's newest version is the delete marker `version`."""
-    record, now = step.begun.record, step.tools.clock.now()
-    if record.phase == "removed" and record.observed == version and record.files_due and moment(record.files_due) <= now:
-        step = _with(step, version, "removed")
-        return _forgotten(step)
+    record, reached = step.begun.record, step.writer
     phase = "removed" if record.phase == "removed" and record.observed == version else "draining"
     step = _with(step, version, phase)
-    if phase == "draining" and (record.phase != "draining" or record.observed != version):
-        paused = {name: {**policy, "paused": "the project is being removed"} for name, policy in record.pipelines.items()}
-        step.states.draining(step.begun, version, paused)
-        step = replace(step, writer=step.writer.knowing(pipelines=paused))
+    try:
+        if phase == "draining" and (record.phase != "draining" or record.observed != version):
+            paused = {name: {**policy, "paused": "the project is being removed"} for name, policy in record.pipelines.items()}
+            step.states.draining(step.begun, version, paused)
+            step = replace(step, writer=step.writer.knowing(pipelines=paused))
+        reached = step.writer
+        return _further(step, version, phase)
+    except Stale:
+        raise
+    except PlaneError as error:  # the next look goes on from what is certain
+        return reached.refused(unjudged(error, reached.before), error)
+
+
+def _further(step: Removal, version: str, phase: str) -> Ended:
+    record = step.begun.record
+    if phase == "removed" and record.files_due and moment(record.files_due) <= step.tools.clock.now():
+        return _forgotten(step)
     if phase == "draining":
         triggers = converge(step.tools, _task(step, TRIGGERS), _confirm(step, version))
         if _unfinished(triggers):

@@ -18,7 +18,7 @@ from meshplane.model.resource import Id, Owner, Wait
 from meshplane.plan.retry import STALLED_AFTER
 
 ROLE = Id("role", "sales", "role")
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -183,6 +183,95 @@ class TestFaultsOfTheWorld:
         assert plane.clock.paused == []
         assert plane.condition() == ("False", "Waiting")
         assert plane.due_in() == timedelta(minutes=3)
+
+
+FAULTS = [Throttled("slow"), ServiceFault("503"), Denied("dynamodb:UpdateItem")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+class TestNoFaultOfTheWorldBlocksTheQueue:
+    """Whatever call fails, a look ends with a status, a due time and the lease given back; the next look goes on."""
+
+    def _ends_and_mends(self, plane: Plane, monkeypatch: pytest.MonkeyPatch, port: object, method: str, fault: Exception) -> None:
+        def fails(*arguments: object, **more: object) -> None:
+            raise fault
+
+        with monkeypatch.context() as broken:
+            broken.setattr(port, method, fails)
+            plane.look(after=MINUTE)
+        assert "sales" not in plane.table.leases
+        assert timedelta() < plane.due_in() <= DAY
+        plane.look(after=HOUR)
+        assert plane.condition()[0] == "True"
+
+    @pytest.mark.parametrize(("port", "method"), [("table", "confirm"), ("bucket", "version")])
+    def test_what_cannot_be_confirmed_is_not_done(
+        self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception, port: str, method: str
+    ) -> None:
+        plane.bucket.put("sales", manifest(tables={}))
+        self._ends_and_mends(plane, monkeypatch, getattr(plane, port), method, fault)
+
+    def test_a_breaking_change_that_cannot_be_confirmed_stops_no_sibling(
+        self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        orders = plane.cloud["orders"]
+        orders.spec, orders.version = Spec({**orders.spec.fields, "columns": "id"}), orders.version + 1
+        plane.cloud.things.pop(next(key for key in plane.cloud.things if key.label == "load_orders"))
+        with monkeypatch.context() as broken:
+            broken.setattr(plane.table, "confirm", lambda *_: (_ for _ in ()).throw(fault))
+            plane.look()
+        assert plane.cloud.writes == ["create load_orders"]
+        assert plane.condition() == ("False", type(fault).__name__)
+        plane.look(after=HOUR)
+        assert plane.cloud.writes == ["update orders"]
+
+    def test_a_file_that_cannot_be_copied(self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+        job = "  report: { script: jobs/report.py, reads: [orders], writes: orders }"
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"print()"}
+        plane.bucket.put("sales", manifest(jobs=job))
+        self._ends_and_mends(plane, monkeypatch, plane.bucket, "keep", fault)
+
+    def test_a_history_that_cannot_be_written(self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+        plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
+        self._ends_and_mends(plane, monkeypatch, plane.table, "note", fault)
+
+    @pytest.mark.parametrize(("port", "method"), [("table", "draining"), ("runs", "open"), ("table", "note"), ("bucket", "version")])
+    def test_a_removal(self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception, port: str, method: str) -> None:
+        plane.bucket.drop("sales")
+        self._ends_and_mends(plane, monkeypatch, getattr(plane, port), method, fault)
+        assert plane.condition() == ("True", "Removed")
+
+    def test_a_drain_that_could_not_be_noted_is_noted_by_the_next_look(
+        self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        plane.bucket.drop("sales")
+        with monkeypatch.context() as broken:
+            broken.setattr(plane.table, "draining", lambda *_: (_ for _ in ()).throw(fault))
+            plane.look()
+        assert plane.table.records["sales"].phase == "active"
+        assert plane.cloud.writes == [], "start_run must know before anything is taken away"
+
+    def test_files_that_cannot_be_forgotten(self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+        plane.bucket.drop("sales")
+        plane.look()
+        with monkeypatch.context() as broken:
+            broken.setattr(plane.bucket, "forget_files", lambda *_: (_ for _ in ()).throw(fault))
+            plane.look(after=DAY + MINUTE)
+        assert "sales" not in plane.table.leases
+        assert timedelta() < plane.due_in() <= HOUR
+        assert plane.look(after=HOUR).result == "forgotten"
+
+    @pytest.mark.parametrize(("port", "method"), [("queue", "send"), ("table", "due")])
+    def test_looks_that_cannot_be_asked_for(
+        self, plane: Plane, monkeypatch: pytest.MonkeyPatch, fault: Exception, port: str, method: str
+    ) -> None:
+        plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
+        plane.table.dirty.add("sales")
+        with monkeypatch.context() as broken:
+            broken.setattr(getattr(plane, port), method, lambda *_: (_ for _ in ()).throw(fault))
+            report = plane.look()
+        assert str(fault) in str(report.fields.get("unasked"))
+        assert plane.condition() == ("True", "Applied")
 
 
 class TestSettling:

@@ -1,12 +1,13 @@
 """Revenue by day, country and currency, from the newest state of orders, contacts and FX rates."""
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from dp_foundation.config.settings import get_config
 from dp_foundation.io.readers import read_iceberg
 from dp_foundation.io.writers import merge_iceberg
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.spark.session import get_spark
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 
 def revenue(orders: DataFrame, contacts: DataFrame, rates: DataFrame) -> DataFrame:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped, unused-ignore]
 import pytest
-from tests.jobs.job_world import World
 
 from dp_foundation.builtin import merge
 from dp_foundation.errors import DataError
@@ -18,6 +17,7 @@ from dp_foundation.io.readers import read_table
 from dp_foundation.io.writers import write_iceberg
 from dp_foundation.run.current import begin
 from meshplane.model.rules import Gate, Rule, implied
+from tests.jobs.job_world import World
 
 pytestmark = pytest.mark.spark
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -255,3 +255,13 @@ def test_what_cannot_be_judged_is_an_error_and_no_other_rule_suffers(world: Worl
     [verdict] = _end(world)["verdicts"]
     assert _outcomes(verdict) == {rule.name: "error" for rule in rules[:5]} | {"good": "passed", "implied_columns": "passed"}
     assert verdict["passed"] is False
+
+
+def test_a_script_that_stopped_its_session_is_judged_all_the_same(world: World, spark: Any) -> None:
+    world.iceberg("out", "id bigint")
+    _gate(world, "out", Rule("there", "not_null", ("id",)))
+    _start(world, OUT)
+    write_iceberg(df=spark.sql("select 1L id"), table="out")
+    spark.stop()
+    [verdict] = _end(world)["verdicts"]
+    assert (verdict["passed"], verdict["rows"]) == (True, 1)

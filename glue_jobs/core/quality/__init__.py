@@ -1,0 +1,1 @@
+"""`dp_foundation.quality` under its first name."""

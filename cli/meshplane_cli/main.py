@@ -18,6 +18,7 @@ from meshplane_cli.output import CODES, CliError, report
 VERBS = {
     "demo": "Show all of it on the laptop: two projects, from an uploaded manifest to rows in a curated table.",
     "local": "The embedded AWS on this machine: up, status, env, reset, advance, down.",
+    "baseline": "Keys, buckets, network and boundary by Terraform: init, plan, apply.",
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",
     "plan": "Say what publishing would change in AWS; change nothing.",

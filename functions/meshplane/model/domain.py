@@ -58,6 +58,11 @@ class Reachable(_Part):
     host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$", description="DNS name or address.")
     port: int = Field(ge=1, le=65535, description="TCP port.")
     database: str = Field(default="", description="The database's name; empty for brokers.")
+    cidr: str = Field(
+        default="",
+        pattern=r"^(\d{1,3}(\.\d{1,3}){3}/([1-9]|[12]\d|3[0-2]))?$",
+        description="The range that the host's addresses lie in, as 10.20.0.0/24; may be left out when the host is an address.",
+    )
 
 
 class Lineage(_Part):
@@ -90,6 +95,11 @@ class Domain(_Part):
         description="What rules have that do not say it: severity, threshold, tolerance; of one kind: not_null: 0.001, freshness.severity.",
     )
     lineage: Lineage = Field(default=Lineage(), description="Where lineage goes.")
+    repository: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+)?$",
+        description="The GitHub repository (owner/name) whose workflows may deploy. Default: the one that this checkout came from.",
+    )
     library: Library | None = Field(default=None, description="An own library wheel, by hash. Default: the one of this release.")
     python_version: str = Field(default="3.11", pattern=r"^3\.\d+$", description="Python of the jobs: Glue 5.1 runs 3.11.")
     terraform_version: str = Field(default="1.11.4", pattern=r"^\d+\.\d+\.\d+$", description="Terraform of the baseline.")

@@ -1,0 +1,71 @@
+"""`meshplane baseline …`: Terraform for the secure baseline, given what domain.json says."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from meshplane_cli.baseline import Baseline, Change
+from meshplane_cli.output import OK, WAITS, CliError, emit, say, show
+from meshplane_cli.surroundings import EnvOption, JsonOption, target
+
+app = typer.Typer(help="The secure baseline by Terraform: keys, buckets, network, boundary.", no_args_is_help=True)
+
+
+def _baseline(env: str) -> Baseline:
+    found = target(env)
+    return Baseline(found.checkout.root, found.checkout.domain, found.naming, found.clients, found.local, dict(os.environ))
+
+
+@app.command()
+def init(env: EnvOption = "") -> None:
+    """Generate backend and variables from domain.json, make the state bucket where there is none, initialise Terraform."""
+    _baseline(env).init(say)
+
+
+@app.command()
+def plan(env: EnvOption = "", as_json: JsonOption = False) -> None:
+    """Compare the baseline with the account; change nothing. The plan is kept for `apply`."""
+    found = _baseline(env)
+    found.init(say)
+    changes = found.plan()
+    if as_json:
+        emit({"env": found.naming.env, "changes": changes, "plan": str(found.plan_file)})
+    else:
+        show(found.text().rstrip())
+
+
+@app.command()
+def apply(
+    env: EnvOption = "",
+    destroy: Annotated[bool, typer.Option("--destroy", help="Go on although the plan destroys or replaces resources.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan anew and do it. Ends with 4, and nothing is changed, when resources would be destroyed or replaced without --destroy."""
+    found = _baseline(env)
+    found.init(say)
+    changes = found.plan()
+    lost = [change for change in changes if "delete" in change.actions]
+    if lost and not destroy:
+        raise CliError(
+            f"the plan destroys or replaces {len(lost)} resources. Nothing was changed",
+            found=", ".join(change.address for change in lost),
+            mend="meshplane baseline plan shows them; --destroy if that is meant",
+            code=WAITS,
+        )
+    say(_summary(changes))
+    outputs = found.apply()  # also when no resource changes: outputs may
+    if as_json:
+        emit({"env": found.naming.env, "changes": changes, "outputs": outputs})
+    else:
+        show(f"the baseline of {found.naming.env} is as written: {_summary(changes)}")
+    raise typer.Exit(OK)
+
+
+def _summary(changes: Sequence[Change]) -> str:
+    counts = Counter("replace" if len(change.actions) > 1 else change.actions[0] for change in changes)
+    return ", ".join(f"{count} to {word}" for word, count in sorted(counts.items())) or "nothing to change"

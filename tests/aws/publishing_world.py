@@ -14,8 +14,6 @@ from typing import Any
 import pyarrow as pa
 from botocore.exceptions import ConnectionClosedError
 from samtranslator.yaml_helper import yaml_parse
-from tests.aws.behaviour import OWNER
-from tests.aws.table_estate import NAMING, empty_estate, loaded
 
 from meshplane import wiring
 from meshplane.aws.clients import Clients
@@ -28,6 +26,8 @@ from meshplane.model.publishing import Request
 from meshplane.model.types import Field, Primitive
 from meshplane.plan.record import Record
 from meshplane_cli.local.repairs import events
+from tests.aws.behaviour import OWNER
+from tests.aws.table_estate import NAMING, empty_estate, loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN, STEP, ATTEMPT = "daily-20300102T030405-3f9c1b2a77", "load_orders", "0_0"

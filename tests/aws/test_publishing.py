@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.aws.behaviour import OTHER
-from tests.aws.publishing_world import ATTEMPT, BRANCH, ROOT, RULES, RUN, STEP, Estate, estate, gated
 
 from meshplane.errors import GateFailed, MainMoved
 from meshplane.model.publishing import CAUSES, PROPERTY, Request
+from tests.aws.behaviour import OTHER
+from tests.aws.publishing_world import ATTEMPT, BRANCH, ROOT, RULES, RUN, STEP, Estate, estate, gated
 
 
 @pytest.fixture

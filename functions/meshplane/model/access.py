@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from meshplane.model.context import Context, SharedTable
+from meshplane.model.gating import gated_jobs, publish_function
 from meshplane.model.project import Job, Pipeline, Project, Table, TableRef
 
 Statement = Mapping[str, Any]
@@ -153,7 +154,12 @@ class Access:
         notify = _allow("Notify", ("sns:Publish",), topics) if topics else None
         via = {"kms:ViaService": f"sns.{self.naming.region}.amazonaws.com"}
         encrypt = _allow("NotifyEncrypted", ("kms:Decrypt", "kms:GenerateDataKey"), (self.context.baseline.kms_key_arn,), StringEquals=via)
-        return _document((run, notify, encrypt if topics else None, *self._targets(), _log_delivery()))
+        return _document((run, notify, encrypt if topics else None, self._publish(), *self._targets(), _log_delivery()))
+
+    def _publish(self) -> Statement | None:
+        """The plane's function that moves `main`, where a job writes a gated table."""
+        function = publish_function(self.naming)
+        return _allow("Publish", ("lambda:InvokeFunction",), (function, f"{function}:*")) if gated_jobs(self.project) else None
 
     def _data(self, actions: Iterable[str]) -> Iterable[Statement]:
         buckets = [self.naming.bucket_arn(layer) for layer in _LAYERS]

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from meshplane.model.access import topic
+from meshplane.model.asl_gate import gated_states
 from meshplane.model.context import Context
+from meshplane.model.gating import gated_jobs
 from meshplane.model.project import JobStep, Parallel, Pipeline, Project, Step
 from meshplane.model.project import Sequence as Steps
 
@@ -46,8 +48,13 @@ def compile_steps(pipeline: Pipeline, project: Project, context: Context) -> str
     start, states = compiler.chain(pipeline.steps)
     arn = topic(pipeline, context)
     if arn:
-        for name in list(states):
-            states[name]["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": NOTICE}]
+        for state in states.values():
+            if state["Type"] in ("Task", "Parallel"):
+                caught = {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": NOTICE}
+                state["Catch"] = [*state.get("Catch", ()), caught]
+            elif state["Type"] == "Choice":
+                states = {name: one for name, one in states.items() if name != state["Default"]}
+                state["Default"] = NOTICE
         states.update(_notice(arn, f"{project.name}.{pipeline.name}", context))
     comment = pipeline.description or f"Pipeline {pipeline.name} of project {project.name}, compiled by Meshplane from its manifest"
     return canonical({"Comment": comment, "StartAt": start, "States": states})
@@ -91,15 +98,19 @@ class _Compiler:
         self.project, self.naming = project, context.naming
         self.names = iter(step_names(pipeline))
         self.parallels = 0
+        self.gated = gated_jobs(project)
 
     def chain(self, steps: Sequence[Step]) -> tuple[str, dict[str, State]]:
         """The states of steps that follow one another, and the name of the first."""
-        flat = [(self._state(step)) for step in _flattened(steps)]
-        for (_, state), following in zip(flat, [*flat[1:], None], strict=True):
-            state |= {"Next": following[0]} if following else {"End": True}
-        return flat[0][0], dict(flat)
+        flat = [self._state(step) for step in _flattened(steps)]
+        states: dict[str, State] = {}
+        for (_, last, made), following in zip(flat, [*flat[1:], None], strict=True):
+            made[last] |= {"Next": following[0]} if following else {"End": True}
+            states |= made
+        return flat[0][0], states
 
-    def _state(self, step: JobStep | Parallel) -> tuple[str, State]:
+    def _state(self, step: JobStep | Parallel) -> tuple[str, str, dict[str, State]]:
+        """The name of a step's first state, that of its last, and all of them."""
         if isinstance(step, Parallel):
             self.parallels += 1
             name = f"Parallel {self.parallels}"
@@ -107,9 +118,10 @@ class _Compiler:
             for branch in step.branches:
                 start, states = self.chain(branch)
                 branches.append({"StartAt": start, "States": states})
-            return name, {"Type": "Parallel", "Branches": branches, "ResultPath": None}
+            return name, name, {name: {"Type": "Parallel", "Branches": branches, "ResultPath": None}}
         name, _ = next(self.names)
-        return name, self._job(name, step)
+        job = self._job(name, step)
+        return gated_states(name, job, self.naming) if step.job in self.gated else (name, name, {name: job})
 
     def _job(self, name: str, step: JobStep) -> State:
         extra = {key if key.startswith("--") else f"--{key}": value for key, value in step.arguments.items()}

@@ -14,6 +14,10 @@ from meshplane.model.naming import Naming
 from meshplane.model.project import Project, Table
 from meshplane.model.rules import Rule
 
+GATES_ON = False
+"""Whether compiled pipelines write through gates: then job steps write to branches and publish_tables moves `main`. One switch, until the
+library and the plane have both proven it."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatedRule:
@@ -57,6 +61,17 @@ def gated(project: Project) -> Mapping[str, Table]:
     """The tables that are published through a gate: own Iceberg ones, refined or curated, that a job of the project writes."""
     written = {write.table for job in project.jobs.values() for write in job.writes}
     return {name: t for name, t in project.tables.items() if name in written and t.is_iceberg and t.layer != "raw"}
+
+
+def gated_jobs(project: Project) -> frozenset[str]:
+    """The jobs whose steps are followed by publish_tables; none while gates are off."""
+    tables = gated(project) if GATES_ON else {}
+    return frozenset(job.name for job in project.jobs.values() if any(write.table in tables for write in job.writes))
+
+
+def publish_function(naming: Naming) -> str:
+    """The ARN of the function that publishes."""
+    return naming.arn("lambda", f"function:{naming.of('publish_function')}")
 
 
 def gates(project: Project, naming: Naming, standing: Collection[str], before: Mapping[str, Any]) -> dict[str, Any]:

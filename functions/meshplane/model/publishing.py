@@ -65,10 +65,12 @@ class Request:
 
     @staticmethod
     def read(event: Mapping[str, Any]) -> Request:
-        """Raises GateFailed `bad-request`."""
+        """The attempt stands there itself, or among the `arguments` of the job run that a state machine hands on. Raises GateFailed."""
         run = event.get("run")
         told = run if isinstance(run, Mapping) else {}
-        fields = [told.get("project"), told.get("run_id"), event.get("step"), event.get("attempt")]
+        had = event.get("arguments")
+        attempt = event.get("attempt") or (had.get("--meshplane-attempt") if isinstance(had, Mapping) else "")
+        fields = [told.get("project"), told.get("run_id"), event.get("step"), attempt]
         texts = [field if isinstance(field, str) and field else "" for field in fields]
         if not all(texts) or not _ATTEMPT.fullmatch(texts[3]) or any("/" in text for text in texts):
             raise GateFailed("bad-request", f"project, run_id, step and an attempt like 0_1 are needed, not {fields}")

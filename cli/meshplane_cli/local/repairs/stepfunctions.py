@@ -133,12 +133,17 @@ def _operation(service: str, action: str) -> Any:
     return next((model.operation_model(name) for name in model.operation_names if task_service.camel_to_snake_case(name) == action), None)
 
 
-def _normaliser(convert: str, shape: str) -> Callable[..., None]:
-    def normalise(self: Any, body: Any, boto_service_name: str | None = None, service_action_name: str | None = None) -> None:
+def _normaliser(convert: str, shape: str, name: str) -> Callable[..., None]:
+    """`name`: what moto calls the body where a subclass (Lambda, Step Functions) hands it on by keyword."""
+
+    def normalise(
+        self: Any, *body: Any, boto_service_name: str | None = None, service_action_name: str | None = None, **named: Any
+    ) -> None:
+        body = body or (named[name],)
         operation = _operation(self._get_boto_service_name(boto_service_name), self._get_boto_service_action(service_action_name))
         found = getattr(operation, shape, None)
         if found is not None:
-            getattr(self, convert)(body, found)
+            getattr(self, convert)(body[0], found)
 
     return normalise
 
@@ -249,8 +254,8 @@ def apply(publish: Publish | None = None) -> None:
     callback_service._DELAY_SECONDS_SYNC_CONDITION_CHECK = POLL_SECONDS
     glue_service.StateTaskServiceGlue._eval_integration_pattern = _await_job_run
     glue_service.StateTaskServiceGlue._get_glue_client = staticmethod(_glue_client)
-    service._normalise_parameters = _normaliser("_to_boto_request", "input_shape")
-    service._normalise_response = _normaliser("_from_boto_response", "output_shape")
+    service._normalise_parameters = _normaliser("_to_boto_request", "input_shape", "parameters")
+    service._normalise_response = _normaliser("_from_boto_response", "output_shape", "response")
     sdk_service._SERVICE_ERROR_NAMES.update(_SDK_ERROR_NAMES)
     sdk_service.StateTaskServiceAwsSdk._normalise_exception_name = staticmethod(_sdk_exception_name)
     # A Fail state may pass on States.TaskFailed by ErrorPath; only a literal is limited to other names.

@@ -28,7 +28,8 @@ def fault(lines: Sequence[str], reported: str = "") -> Fault | None:
 
     What Python prints while it shuts down (`Exception ignored in …`) is nobody's fault.
     """
-    starts = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK) and not lines[index - 1].startswith(_IGNORED)]
+    before = ["", *lines]
+    starts = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK) and not before[index].startswith(_IGNORED)]
     found = [_read(lines[start + 1 :], reported) for start in starts]
     if found:
         return next((one for one in reversed(found) if one.place), found[-1])

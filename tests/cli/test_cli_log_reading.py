@@ -27,6 +27,13 @@ def test_the_users_own_line_comes_first() -> None:
     )
 
 
+def test_a_traceback_that_begins_the_log_is_read_whatever_ends_it() -> None:
+    lines = [*TRACEBACK[1:], "Exception ignored in: <function JavaObject.__del__>"]
+    found = fault(lines)
+    assert found
+    assert found.place == "daily_revenue.py:31 in main"
+
+
 @pytest.mark.parametrize(
     ("lines", "reported", "expected"),
     [

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 PURPOSES = ("raw", "refined", "curated", "artifacts", "logs")
 LAYERS = ("raw", "refined", "curated")
-RESERVED_PROJECTS = frozenset({"baseline", "manifests", "platform", "releases", "status"})
+RESERVED_PROJECTS = frozenset({"baseline", "manifests", "meshplane", "platform", "releases", "status"})
 
 # Longest physical name each service takes: IAM, EventBridge, Scheduler, Step Functions, Glue and S3 quota pages.
 MAX_LENGTH = {

@@ -9,6 +9,7 @@ import pytest
 from meshplane.errors import ManifestInvalid
 from meshplane.model import manifest, project
 from meshplane.model.domain import Domain
+from meshplane.model.naming import is_project
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
 
 HEAD = "apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: sales }\n"
@@ -181,6 +182,14 @@ def test_what_an_overlay_breaks_elsewhere_names_its_environment() -> None:
     )
     (problem,) = manifest.check(circle, file="f", project="sales")
     assert (problem.code, problem.path) == ("trigger-option", "environments.prod.pipelines.daily.triggers.t.settle")
+
+
+@pytest.mark.parametrize("name", ["meshplane", "baseline", "manifests", "platform", "releases", "status"])
+def test_a_project_may_not_be_called_as_the_platforms_own_things(name: str) -> None:
+    """`meshplane` stands in the plane's own queues, roles and functions; the others are prefixes in its buckets and parameters."""
+    text = f"apiVersion: meshplane/v1\nkind: Project\nmetadata: {{ name: {name} }}\n"
+    assert [problem.code for problem in manifest.check(text, file="f", project=name)] == ["name-reserved"]
+    assert not is_project(name)
 
 
 def test_undelivered_parts_are_refused_wherever_they_stand() -> None:

@@ -208,6 +208,10 @@ class Manifests(Protocol):
         """The text of a release's index. Raises NotFound."""
         ...
 
+    def last_release(self, project: str) -> str:
+        """The text of the index that was published last; empty when there is none."""
+        ...
+
     def beside(self, project: str) -> Mapping[str, str]:
         """The files beside the manifest: path relative to the project's folder → ETag."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.aws.plane_world import World
 
@@ -74,10 +76,21 @@ def test_what_lies_beside(world: World) -> None:
     world.put("sales", "one")
     world.put_file("sales", "lib/", b"")
     world.put_file("sales", "lib/a.py", b"1")
-    assert list(world.manifests.beside("sales")) == ["lib/a.py"]
+    world.put_file("sales", "lib/project.yaml", b"2")
+    world.put_file("sales", "other_project.yaml", b"3")
+    assert list(world.manifests.beside("sales")) == ["lib/a.py", "lib/project.yaml", "other_project.yaml"], "only the manifest is left out"
     assert world.manifests.read_beside("sales", "lib/a.py") == b"1"
     with pytest.raises(NotFound):
         world.manifests.read_beside("sales", "lib/b.py")
+
+
+def test_the_last_release_is_the_index_put_last(world: World) -> None:
+    assert world.manifests.last_release("sales") == ""
+    for digest in ("ffff", "0000"):
+        world.clients("s3").put_object(Bucket=world.naming.bucket("artifacts"), Key=f"releases/sales/{digest}.json", Body=digest.encode())
+        time.sleep(1.1)  # S3 tells seconds
+    world.clients("s3").put_object(Bucket=world.naming.bucket("artifacts"), Key="releases/sales2/aaaa.json", Body=b"another project's")
+    assert world.manifests.last_release("sales") == "0000"
 
 
 def test_content_is_kept_once(world: World) -> None:

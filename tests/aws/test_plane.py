@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from tests.aws.plane_world import ROOT, World
 
 from meshplane.aws.clients import Clients
 from meshplane.flows.plan_project import plan_project
+from meshplane.plan.record import release_json
 
 PROJECTS = ("customers", "sales")
 
@@ -86,6 +88,20 @@ def test_a_state_wipe_costs_one_sweep_and_no_change(world: World) -> None:
         world.look(project)
         assert set(world.writes()) <= {"s3:PutObject"}, "files put by hand are proven to be there, status is told"
         assert world.status(project)["conditions"][0]["status"] == "True"
+
+
+def test_a_manifest_put_by_hand_after_a_publish_finds_its_files_though_the_state_was_wiped(world: World) -> None:
+    """Nothing lies beside it; what was published last is found in the bucket, not remembered."""
+    s3, bucket = world.clients("s3"), world.naming.bucket("artifacts")
+    release = world.states.peek("sales").release
+    for path in world.manifests.beside("sales"):
+        s3.delete_object(Bucket=bucket, Key=f"manifests/sales/{path}")
+    s3.put_object(Bucket=bucket, Key=world.naming.of("release_key", project="sales", digest="d1"), Body=json.dumps(release_json(release)))
+    world.wipe_state()
+    world.put("sales", edited("sales", ("timeout: 30m", "timeout: 45m")))
+    for project in PROJECTS:
+        world.look(project)
+        assert world.status(project)["conditions"][0]["reason"] == "Applied", world.status_text(project)
 
 
 def test_drift_is_healed_and_told(world: World) -> None:

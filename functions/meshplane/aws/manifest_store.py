@@ -65,12 +65,18 @@ class S3Manifests:
         """Raises NotFound."""
         return self.read(self._naming.of("release_key", project=project, digest=digest)).decode()
 
+    def last_release(self, project: str) -> str:
+        """One listing of the project's indexes, and the newest of them."""
+        found = self._objects(self._naming.of("release_key", project=project, digest="").removesuffix(".json"))
+        newest = max(found, key=lambda item: (item["LastModified"], item["Key"]), default=None)
+        return self.read(newest["Key"]).decode() if newest else ""
+
     def beside(self, project: str) -> Mapping[str, str]:
-        """One listing; `project.yaml` itself is left out."""
-        prefix = self._naming.manifest_key(project).removesuffix(_POINTER)
-        return {
-            item["Key"].removeprefix(prefix): item["ETag"] for item in self._objects(prefix) if not item["Key"].endswith((_POINTER, "/"))
-        }
+        """One listing; the manifest itself is left out, a file of its name in a folder is not."""
+        manifest = self._naming.manifest_key(project)
+        prefix = manifest.removesuffix(_POINTER)
+        found = (item for item in self._objects(prefix) if item["Key"] != manifest and not item["Key"].endswith("/"))
+        return {item["Key"].removeprefix(prefix): item["ETag"] for item in found}
 
     def read_beside(self, project: str, path: str) -> bytes:
         """Raises NotFound."""

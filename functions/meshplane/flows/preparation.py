@@ -122,7 +122,7 @@ class _Loose:
         needed = needed_files(self.project)
         beside = self.manifests.beside(self.project.name) if needed else {}
         self.beside = digest(beside, 16) if needed else ""
-        last = self.record.release
+        last = self._last([path for path in needed if not any(name.startswith(path) for name in beside)])
         files, bundles = {}, {}
         for path in needed:
             inside = sorted(name for name in beside if name.startswith(path)) if path.endswith("/") else []
@@ -142,6 +142,13 @@ class _Loose:
         files |= {f"wheels/{name}": last.files[f"wheels/{name}"] for names in wheels.values() for name in names}
         self.missing += [package for package in asked if package not in wheels]
         return Release("", files, bundles, wheels)
+
+    def _last(self, absent: list[str]) -> Release:
+        """The last release: as remembered, or after the state was wiped the newest that was ever published."""
+        if self.record.release != Release() or not (absent or packages(self.project)):
+            return self.record.release
+        index = self.manifests.last_release(self.project.name)
+        return replace(release_of(json.loads(index)), digest="") if index else self.record.release
 
     def _take(self, path: str, tag: str, read: Callable[[], bytes], name: str) -> str:
         """The sha256 of one file, by its ETag from memory where it did not change."""

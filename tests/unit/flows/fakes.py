@@ -245,6 +245,10 @@ class Bucket:
     def release_index(self, project: str, digest: str) -> str:
         return self.read(f"releases/{project}/{digest}.json").decode()
 
+    def last_release(self, project: str) -> str:
+        found = [key for key in self.objects if key.startswith(f"releases/{project}/")]
+        return self.objects[found[-1]].decode() if found else ""
+
     def beside(self, project: str) -> Mapping[str, str]:
         return {path: digest(content.decode("latin-1")) for path, content in self.loose.get(project, {}).items()}
 

@@ -34,6 +34,7 @@ class Built:
     project: str
     release: Release
     contents: Mapping[str, bytes]
+    texts: Mapping[str, str]  # of the files that the plane reads itself, by path: a plan needs them before they are published
 
     @property
     def index(self) -> bytes:
@@ -65,7 +66,10 @@ def build(folder: Path, project: Project, naming: Naming, say: Callable[[str], N
     named = {package: tuple(wheel.name for wheel in found) for package, found in wheels.items()}
     release = Release("", files, bundles, named, provenance(folder))
     digest = hashlib.sha256(json.dumps(release_json(release), sort_keys=True).encode()).hexdigest()
-    return Built(project.name, replace(release, digest=digest), contents)
+    machines = [pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl]
+    contracts = [table.contract_file for table in project.tables.values() if table.contract_file]
+    texts = {path: _content(folder, path).decode() for path in (*machines, *contracts) if path in files}
+    return Built(project.name, replace(release, digest=digest), contents, texts)
 
 
 def upload(target: Target, built: Built, manifest: str) -> str:
@@ -111,14 +115,26 @@ def _zipped(folder: Path, path: str) -> bytes:
     found = sorted(file for file in base.rglob("*") if file.is_file() and not _ignored(file.relative_to(base)))
     if not found:
         raise CliError(f"{path} holds no file", found=str(base), mend="put the modules there, or leave the folder out of `modules`")
-    return bundle({file.relative_to(folder).as_posix(): file.read_bytes() for file in found})
+    return bundle({file.relative_to(folder).as_posix(): _inside(folder, file).read_bytes() for file in found})
 
 
 def _ignored(path: Path) -> bool:
     return any(part == "__pycache__" or part.startswith(".") for part in path.parts) or path.suffix in {".pyc", ".pyo"}
 
 
+def _inside(folder: Path, file: Path) -> Path:
+    """The same file, refused when a link leads out of the project's folder: what is published is what was reviewed."""
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise CliError(
+            f"{file.relative_to(folder).as_posix()} is a link that leads out of the project's folder",
+            found=str(file.resolve()),
+            mend="copy the file into the folder",
+        )
+    return file
+
+
 def _content(folder: Path, path: str) -> bytes:
+    _inside(folder, folder / path)
     try:
         return (folder / path).read_bytes()
     except FileNotFoundError as missing:

@@ -80,6 +80,20 @@ def test_the_same_files_are_the_same_release_and_are_sent_once(aws: Cli) -> None
     assert [key for key in versions[1] if key.endswith("/lib.zip")]
 
 
+@pytest.mark.parametrize("link", ["jobs/daily_revenue.py", "jobs"])
+def test_a_link_that_leads_out_of_the_folder_is_refused(aws: Cli, tmp_path_factory: pytest.TempPathFactory, link: str) -> None:
+    """What is published is what was reviewed: a link could name any file of the machine that publishes."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    inside = aws.root / "projects" / "sales" / link
+    moved = elsewhere / inside.name
+    inside.rename(moved)
+    inside.symlink_to(moved)
+    told = aws("publish", "sales", "--no-wait")
+    assert told.exit_code == 1
+    assert "is a link that leads out of the project's folder" in told.stderr
+    assert "Contents" not in aws.clients("s3").list_objects_v2(Bucket=aws.naming.bucket("artifacts"))
+
+
 def test_nothing_is_uploaded_while_one_of_them_is_broken(aws: Cli) -> None:
     manifest = aws.root / "projects/sales/project.yaml"
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("layer: refined", "layer: polished"), encoding="utf-8")

@@ -31,7 +31,7 @@ def command(
     found = target(env)
     valid = project_of(found.checkout, project, found.env)
     built = build(found.checkout.folder(project), valid, found.naming, say)
-    request = {"project": project, "manifest": text_of(found.checkout, project), "release": built.index.decode()}
+    request = {"project": project, "manifest": text_of(found.checkout, project), "release": built.index.decode(), "files": built.texts}
     answer = _ask(found, request)
     _refuse(answer)
     if as_json:

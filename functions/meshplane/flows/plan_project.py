@@ -13,6 +13,7 @@ from meshplane.flows.preparation import Surroundings
 from meshplane.model.manifest import load
 from meshplane.model.naming import is_project
 from meshplane.model.project import Policy
+from meshplane.model.release import Release
 from meshplane.model.resource import Owner
 from meshplane.plan.compile import Desired
 from meshplane.plan.compile import compile as compile_project
@@ -33,7 +34,8 @@ class PlanPorts:
 
 
 def plan_project(ports: PlanPorts, request: Mapping[str, Any]) -> dict[str, Any]:
-    """`request`: project, manifest (text), release (the index's JSON text, or empty), delete (true: as if the manifest were deleted).
+    """`request`: project, manifest (text), release (the index's JSON text, or empty), files (the text of state machine
+    and contract files, by path, that may not have been published yet), delete (true: as if the manifest were deleted).
 
     The answer holds the plan as JSON with its `text` and `markdown`; for a manifest that is not valid `problems`, else `error`.
     """
@@ -56,7 +58,7 @@ def _planned(ports: PlanPorts, project: str, request: Mapping[str, Any]) -> dict
     _, plan = look(ports.tools, task, record.inventory)
     verdict = guard(plan, task.policy.approve, record.approved, removing)
     index = str(request.get("release") or "")
-    digest = str(json.loads(index).get("digest", "")) if index else record.release.digest
+    digest = _release(index).digest if index else record.release.digest
     header = Header(project, here.naming.env, here.naming.account_id, digest, ports.tools.clock.now())
     return {**to_json(plan, verdict, header), "text": text(plan, verdict, header), "markdown": markdown(plan, verdict, header)}
 
@@ -67,11 +69,26 @@ def _change(ports: PlanPorts, record: Record, request: Mapping[str, Any]) -> Tas
     text, file = str(request.get("manifest", "")), f"projects/{name}/project.yaml"
     project = load(text, file=file, env=here.naming.env, project=name, domain=here.domain)
     index = str(request.get("release") or "")
-    release = release_of(json.loads(index)) if index else record.release
-    context = replace(ports.surroundings.with_release(project, release, record).context, today=ports.tools.clock.now().date())
+    release = _release(index) if index else record.release
+    prepared = ports.surroundings.with_release(project, release, record, _files(request))
+    context = replace(prepared.context, today=ports.tools.clock.now().date())
     desired = compile_project(project, context, ports.tools.kinds)
     felt = impacts(project, context, record.shares)
     return Task(desired, context.owner(name), project.policy, release.provenance, record.inventory, impacts=felt)
+
+
+def _files(request: Mapping[str, Any]) -> Mapping[str, str]:
+    files = request.get("files") or {}
+    if not isinstance(files, Mapping):
+        raise Rejected("`files` holds the text of each file that the plane reads itself, by its path")
+    return {str(path): str(text) for path, text in files.items()}
+
+
+def _release(index: str) -> Release:
+    try:
+        return release_of(json.loads(index))
+    except (ValueError, TypeError, AttributeError) as wrong:
+        raise Rejected(f"`release` is no release index ({wrong}): send what `meshplane publish` writes, or leave it out") from wrong
 
 
 def _removal(ports: PlanPorts, record: Record) -> Task:

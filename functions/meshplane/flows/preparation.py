@@ -65,9 +65,10 @@ class Surroundings:
         prepared = self._prepared(project, found.release(), record, found.copies)
         return replace(prepared, copies=found.copies, loose=found.loose, missing=tuple(found.missing), beside=found.beside)
 
-    def with_release(self, project: Project, release: Release, record: Record) -> Prepared:
-        """For a release that the caller brought along."""
-        return self._prepared(project, release, record)
+    def with_release(self, project: Project, release: Release, record: Record, texts: Mapping[str, str] | None = None) -> Prepared:
+        """For a release that the caller brought along. `texts`: files of it, by path, that may not be in the bucket yet."""
+        copies = {release.file_key(self.here.naming, project.name, path): text.encode() for path, text in (texts or {}).items()}
+        return self._prepared(project, release, record, copies)
 
     def _published(self, project: str, digest: str, record: Record) -> Release:
         if record.release.digest == digest:

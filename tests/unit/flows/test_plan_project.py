@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.unit.flows.fakes import Plane, manifest
 
 from meshplane.flows.plan_project import plan_project
@@ -66,6 +68,24 @@ def test_a_manifest_that_is_not_valid_is_answered_with_its_problems() -> None:
     answer = asked(Plane(), manifest="kind: Nothing")
     assert answer["problems"]
     assert all(problem["code"] for problem in answer["problems"])
+
+
+@pytest.mark.parametrize("index", ["{", "[]", "1", '{"files": 3}', '{"wheels": [1]}'])
+def test_a_release_that_is_none_is_refused(index: str) -> None:
+    error = asked(Plane(), manifest=manifest(), release=index)["error"]
+    assert (error["reason"], error["fault"]) == ("Rejected", "author")
+    assert "release index" in error["message"]
+
+
+def test_files_come_along_before_they_were_published() -> None:
+    """An own state machine is read by the plane itself: before the first publish it lies nowhere in the bucket."""
+    machine = "  nightly: { asl: pipelines/nightly.asl.json }"
+    text = manifest() + machine + "\n"
+    index = json.dumps({"digest": "d1", "files": {"pipelines/nightly.asl.json": "a" * 64}})
+    assert asked(Plane(), manifest=text, release=index)["error"]["reason"] == "NotReady"
+    answer = asked(Plane(), manifest=text, release=index, files={"pipelines/nightly.asl.json": "{}"})
+    assert [row["verb"] for row in answer["actions"]] == ["create"] * 5
+    assert asked(Plane(), manifest=text, release=index, files=["x"])["error"]["reason"] == "Rejected"
 
 
 def test_a_name_that_is_none_is_refused() -> None:

@@ -18,6 +18,7 @@ from dp_foundation.builtin import mapping
 from dp_foundation.builtin.declared import job, mode, one_write, options, recorded
 from dp_foundation.config.arguments import Table
 from dp_foundation.config.settings import get_config
+from dp_foundation.contracts import landing
 from dp_foundation.errors import ConfigError
 from dp_foundation.io import raw
 from dp_foundation.io.writers import write_iceberg
@@ -56,9 +57,9 @@ def _drop() -> Table:
 
 
 def _land_rows(drop: Table, target: Table, files: Sequence[FileVersion]) -> None:
-    frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files)
-    mapped = mapping.plan(frame.columns, target.columns, {})
-    with mapping.apply(frame, mapped, f"files into {target.logical}") as (rows, count):
+    frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files, landing.SOURCE)
+    mapped = mapping.plan([name for name in frame.columns if name != landing.SOURCE], target.columns, {})
+    with landing.landed(frame, mapped, target, f"files into {target.logical}") as (rows, count):
         current = begin()
         if current is not None:
             current.rows[drop.logical] = count

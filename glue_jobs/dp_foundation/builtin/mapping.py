@@ -48,7 +48,7 @@ def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> Iterator[tuple[Any
     try:
         types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
         count = _checked(staged, mapped, types, what)
-        yield staged.selectExpr(*(_cast(m, types[m.name]) for m in mapped)), count
+        yield staged.selectExpr(*(cast(m, types[m.name]) for m in mapped)), count
     finally:
         staged.unpersist()
 
@@ -64,18 +64,27 @@ def _checked(staged: Any, mapped: Sequence[Mapped], types: Mapping[str, str], wh
     return int(counts["__rows"])
 
 
-def _cast(m: Mapped, have: str) -> str:
+def cast(m: Mapped, have: str) -> str:
+    """The column in the target's type; null where it cannot be."""
     return f"`{m.name}`" if have == m.type else f"try_cast(`{m.name}` AS {m.type}) AS `{m.name}`"
 
 
+def uncast(m: Mapped) -> str:
+    """The condition of a value that its column cannot hold."""
+    return f"(`{m.name}` IS NOT NULL AND try_cast(`{m.name}` AS {m.type}) IS NULL)"
+
+
+def inexact(m: Mapped, have: str) -> str:
+    """The condition of a number that a cast would round: to decimal it does so in silence. Empty where none is possible."""
+    if not (m.type.startswith("decimal") and (have == "string" or have.startswith("decimal"))):
+        return ""
+    exact = f"try_cast(`{m.name}` AS decimal(38,18))"
+    return f"({exact} IS NOT NULL AND {exact} <> try_cast(`{m.name}` AS {m.type}))"
+
+
 def _failed(m: Mapped, have: str) -> str:
-    cast = f"try_cast(`{m.name}` AS {m.type})"
-    condition = f"`{m.name}` IS NOT NULL AND {cast} IS NULL"
-    if m.type.startswith("decimal") and (have == "string" or have.startswith("decimal")):
-        # A cast to decimal rounds in silence: digits that the column has no place for are a failure too.
-        exact = f"try_cast(`{m.name}` AS decimal(38,18))"
-        condition = f"({condition}) OR ({exact} IS NOT NULL AND {exact} <> {cast})"
-    return condition
+    exact = inexact(m, have)
+    return f"{uncast(m)} OR {exact}" if exact else uncast(m)
 
 
 def _samples(staged: Any, name: str, condition: str, count: int) -> str:

@@ -51,6 +51,13 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
     return mine
 
 
+def aside(spark: Any, target: Target, write: Callable[[], None]) -> None:
+    """A commit that is no output of the run (its quarantine): it carries the run all the same. `write` has to bear being repeated."""
+    current = begin()
+    told = {"run_id": current.run.run_id, "meshplane.job": current.job.name, "meshplane.step": current.step} if current else {}
+    _tries(spark, target, lambda: _with_summary(spark, told, write), lambda: False)
+
+
 def _tries(spark: Any, target: Target, write: Callable[[], None], done: Callable[[], bool]) -> None:
     for attempt in range(1, TRIES + 1):
         spark.catalog.refreshTable(target.identifier)

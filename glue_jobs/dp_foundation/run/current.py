@@ -22,6 +22,7 @@ from dp_foundation.iceberg import metadata
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
 
 if TYPE_CHECKING:
+    from dp_foundation.quality.tally import Tally
     from dp_foundation.run.gates import Written
 
 
@@ -47,6 +48,8 @@ class Current:
     written: dict[str, Written] = field(default_factory=dict)  # logical name → what there is to judge
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)  # verdicts on raw batches
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: dict[str, int] = field(default_factory=dict)  # table → rows that landing kept out
+    turned_away: dict[str, Tally] = field(default_factory=dict)  # table → what they broke, by rule
     ancestry: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # table → run ids on `main`, looked up once
 
     # --- what is read -----------------------------------------------------------------------------------------------------------

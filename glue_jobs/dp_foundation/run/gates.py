@@ -117,8 +117,11 @@ def _verdict(current: Current, logical: str, written: Written, gate: Gate) -> di
         else:
             done.add(Tally(rows=snapshot.count("added-records")))
     state = partial(_at, spark, target, written.snapshot.snapshot_id)
+    # What landing kept out for a rule still broke it: the rule's threshold says whether such a batch may be published.
+    done.add(current.turned_away.get(logical, Tally()))
     results = judge(gate, done, _around(current, spark, target, state, known, written))
-    return _told(gate, target.branch or "main", written.snapshot, results, done.rows, _fork(current, known, written.snapshot))
+    told = _told(gate, target.branch or "main", written.snapshot, results, done.rows, _fork(current, known, written.snapshot))
+    return {**told, "quarantined": current.quarantined[logical]} if current.quarantined.get(logical) else told
 
 
 def _around(

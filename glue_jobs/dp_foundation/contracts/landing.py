@@ -1,0 +1,171 @@
+"""Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch.
+
+Per entity the contract says: `freeze` fails the job; `quarantine_row` keeps the row out and puts it into the quarantine; `discard_value`
+lets it in with a null and puts the row as it came into the quarantine. Nothing is lost: without a quarantine table all of them freeze.
+The built-ins `merge` and `files` land through `landed`, jobs through `dp_foundation.contracts.land`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dp_foundation.builtin import mapping
+from dp_foundation.config.arguments import Table
+from dp_foundation.contracts import quarantine
+from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.io.tables import Target, find, writable
+from dp_foundation.logging.logger import get_logger
+from dp_foundation.quality.compiler import broken
+from dp_foundation.quality.tally import Tally
+from dp_foundation.run.current import begin
+
+SOURCE = "__source_object"
+_ROW = "__row"
+_DEFAULTS = {"types": "quarantine_row", "nullability": "quarantine_row", "precision": "quarantine_row", "enum": "quarantine_row"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to break the contract: `flag` is the name of a boolean column of the marked frame."""
+
+    entity: str
+    column: str
+    rule: str
+    mode: str
+    flag: str
+
+
+@contextmanager
+def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str) -> Iterator[tuple[Any, int]]:
+    """The rows that may land, cast, and how many; kept in memory as long as the context lasts. Raises DataError for what is frozen, and
+    when no row at all keeps the contract."""
+    place = quarantine.of(table)
+    if place is None:
+        with mapping.apply(frame.drop(SOURCE), mapped, what) as found:
+            yield found
+        return
+    from pyspark.sql import functions as F
+
+    source = [name for name in frame.columns if name != SOURCE]
+    told = "`" + SOURCE + "`" if SOURCE in frame.columns else "cast(null as string)"
+    text = f"to_json(struct({', '.join(f'`{name}`' for name in source)}), map('ignoreNullFields', 'false')) AS `{_ROW}`"
+    staged = frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped), text, f"{told} AS `{SOURCE}`").persist()
+    try:
+        marked, faults = _marked(staged, mapped, table)
+        kept = [f for f in faults if f.mode == "quarantine_row"]
+        out = F.lit(False)
+        for fault in kept:
+            out = out | F.col(fault.flag)
+        count = _counted(marked, faults, out, table, what)
+        if any(count[f.flag] for f in faults):
+            _put_aside(marked, faults, table, place)
+        if count["__rows"] and count["__out"] == count["__rows"]:
+            raise DataError(f"{what}: each of {count['__rows']} rows breaks the contract; they are in {place.identifier}")
+        yield marked.where(~out).select(*(_value(m.name, faults) for m in mapped)), count["__rows"] - count["__out"]
+    finally:
+        staged.unpersist()
+
+
+def land_frame(df: Any, table: str) -> Any:
+    """`dp_foundation.contracts.land`; the staged batch stays in memory until the process ends."""
+    target = writable(find(table))
+    if target.table is None:
+        raise SchemaMismatchError(f"{target.identifier} is not declared: only the manifest's tables have a contract")
+    names = {column.name.lower() for column in target.table.columns}
+    extra = [name for name in df.columns if name.lower() not in names]
+    mode = (target.table.gate.contract if target.table.gate else {}).get("columns", "freeze")
+    if extra and mode != "discard_value":
+        raise SchemaMismatchError(
+            f"{target.identifier} has no column {', '.join(extra)} (contract.columns: {mode}); mend: declare it in the manifest"
+        )
+    if extra:
+        get_logger(__name__).warning("%s: columns that are not declared are left out: %s", target.identifier, ", ".join(extra))
+    mapped = mapping.plan(df.columns, target.table.columns, {})
+    context = landed(df, mapped, target.table, f"landing in {target.table.logical}")
+    return context.__enter__()[0]
+
+
+def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tuple[Any, list[Fault]]:
+    """The cast columns, each way of breaking the contract as a flag, the source row as text."""
+    modes = {**_DEFAULTS, **(table.gate.contract if table.gate else {})}
+    types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
+    required = {column.name for column in table.columns if column.required} | set(table.key)
+    flags: list[str] = []
+    faults: list[Fault] = []
+
+    def fault(entity: str, column: str, condition: str) -> None:
+        # A required column has no null to fall back to.
+        mode = "quarantine_row" if modes[entity] == "discard_value" and column in required else modes[entity]
+        faults.append(Fault(entity, column, "", mode, f"__f{len(faults)}"))
+        flags.append(f"coalesce({condition}, false) AS `{faults[-1].flag}`")
+
+    for m in mapped:
+        if types[m.name] != m.type:
+            fault("types", m.name, mapping.uncast(m))
+            if exact := mapping.inexact(m, types[m.name]):
+                fault("precision", m.name, exact)
+        if m.name in required:
+            fault("nullability", m.name, f"`{m.name}` IS NULL")
+    marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), f"`{_ROW}`", f"`{SOURCE}`", *flags)
+    for rule in table.gate.rules if table.gate else ():
+        if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":
+            # A frozen set is judged by the gate alone, which stops the run.
+            mode = "quarantine_row" if set(rule.columns) & required or len(rule.columns) > 1 else modes["enum"]
+            faults.append(Fault("enum", rule.columns[0], rule.name, mode, f"__f{len(faults)}"))
+            marked = marked.withColumn(faults[-1].flag, broken(rule, marked))
+    return marked, faults
+
+
+def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str) -> dict[str, int]:
+    from pyspark.sql import functions as F
+
+    asked = [F.count(F.lit(1)).alias("__rows"), F.count(F.when(out, 1)).alias("__out")]
+    row = marked.agg(*asked, *(F.count(F.when(F.col(f.flag), 1)).alias(f.flag) for f in faults)).first()
+    count = {name: int(value) for name, value in row.asDict().items()}
+    frozen = [f for f in faults if f.mode in ("freeze", "evolve") and count[f.flag]]
+    if frozen:
+        lines = [f"{f.column}: {count[f.flag]} row(s) break {f.entity}, which the contract leaves at {f.mode}" for f in frozen]
+        raise DataError(f"{what}: rows that break the contract:\n  " + "\n  ".join(lines))
+    current = begin()
+    if current is not None:
+        broke = {f.rule: count[f.flag] for f in faults if f.rule}
+        kept = {f.rule: count[f.flag] for f in faults if f.rule and f.mode == "quarantine_row"}
+        current.turned_away.setdefault(table.logical, Tally()).add(Tally(violations=broke, looked=kept))
+        current.quarantined[table.logical] = current.quarantined.get(table.logical, 0) + count["__out"]
+    return count
+
+
+def _put_aside(marked: Any, faults: Sequence[Fault], table: Table, place: Target) -> None:
+    from pyspark.sql import functions as F
+
+    current, gate = begin(), table.gate
+    why = [F.when(F.col(f.flag), F.struct(*(F.lit(v).alias(k) for k, v in _reason(f).items()))) for f in faults]
+    rows = marked.select(
+        F.filter(F.array(*why), lambda reason: reason.isNotNull()).alias("reasons"),
+        F.lit(gate.digest if gate else "").alias("rule_fingerprint"),
+        F.lit(gate.contract.get("version", "") if gate else "").alias("contract_version"),
+        F.col(SOURCE).alias("source_object"),
+        F.lit(None).cast("bigint").alias("source_position"),
+        F.lit(current.run.run_id if current else "").alias("run_id"),
+        F.col(_ROW).alias("row"),
+        F.lit("").alias("replayed_by"),
+    )
+    # Rows that are equal to the letter in one file are one row in the quarantine.
+    quarantine.put(rows.where(F.size("reasons") > 0).dropDuplicates(["row", "source_object"]), place)
+
+
+def _reason(fault: Fault) -> dict[str, str]:
+    return {"entity": fault.entity, "column": fault.column, "rule": fault.rule, "mode": fault.mode}
+
+
+def _value(name: str, faults: Sequence[Fault]) -> Any:
+    from pyspark.sql import functions as F
+
+    column = F.col(f"`{name}`")
+    for fault in faults:
+        if fault.column == name and fault.mode == "discard_value":
+            column = F.when(~F.col(fault.flag), column)
+    return column.alias(name)

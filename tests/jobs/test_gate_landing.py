@@ -1,0 +1,133 @@
+"""Rows that break a contract at landing: where they go, what lands, what the gate says then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from dp_foundation.builtin import files, merge
+from dp_foundation.contracts import land
+from dp_foundation.contracts.quarantine import COLUMNS
+from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.io.writers import write_iceberg
+from meshplane.model.rules import Contract, Gate, Rule, implied
+from tests.jobs.job_world import World
+
+pytestmark = pytest.mark.spark
+JOB = {"reads": [{"table": "raw"}], "writes": [{"table": "orders", "mode": "merge"}], "use": "merge", "with": {}}
+ROWS = "id;amount;currency;at\n1;1.50;EUR;2026-01-01\n2;twelve;EUR;2026-01-01\n3;1.005;EUR;2026-01-01\n;4;EUR;\n5;5;XXX;\n6;6;;soon\n"
+
+
+def _orders(world: World, *rules: Rule, **modes: Any) -> tuple[str, str, str]:
+    """The raw table's prefix, the table, its quarantine."""
+    prefix = world.raw("raw", "id string, amount string, currency string, at string", delimiter=";")
+    orders = world.iceberg("orders", "id bigint!, amount decimal(12,2), currency string, at date", key=["id"])
+    made = implied(["id", "amount", "currency", "at"], ["id"]) + rules
+    world.tables["orders"]["gate"] = Gate("orders", made, Contract(version="1.2.0", **modes)).to_json()
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name != "reasons")
+    quarantine = world.iceberg("orders_quarantine", columns, declared=False)
+    from dp_foundation.spark.session import get_spark
+
+    get_spark().sql(f"ALTER TABLE {quarantine} ADD COLUMN reasons {COLUMNS['reasons']} FIRST")
+    return prefix, orders, quarantine
+
+
+def _kept(spark: Any, quarantine: str) -> dict[str, Any]:
+    """The row's amount → its reasons."""
+    spark.catalog.refreshTable(quarantine)
+    rows = spark.table(quarantine).collect()
+    return {json.loads(r["row"])["amount"]: [(x["entity"], x["column"], x["rule"]) for x in r["reasons"]] for r in rows}
+
+
+def test_bad_rows_are_kept_with_reasons_and_the_others_land(world: World, spark: Any) -> None:
+    currencies = Rule("currencies", "in_set", ("currency",), {"values": ["EUR", "USD"]}, threshold_percent="20")
+    prefix, orders, quarantine = _orders(world, currencies)
+    world.put(f"{prefix}a.csv", ROWS)
+    for run_id in ("r1", "r2"):  # the same file again, as after a run that was not published
+        world.start(JOB, run_id)
+        merge.run()
+        if run_id == "r1":
+            [verdict] = world.outbox("r1")["verdicts"]
+            world.put(f"{prefix}a.csv", ROWS)
+    assert [row[0] for row in world.rows(orders)] == [1]
+    assert _kept(spark, quarantine) == {
+        "twelve": [("types", "amount", "")],
+        "1.005": [("precision", "amount", "")],
+        "4": [("nullability", "id", "")],
+        "5": [("enum", "currency", "currencies")],
+        "6": [("types", "at", "")],
+    }
+    row = spark.table(quarantine).where("row like '%twelve%'").first()
+    assert (row["run_id"], row["contract_version"], row["replayed_by"]) == ("r1", "1.2.0", "")
+    assert (row["source_object"].endswith(f"{prefix}a.csv"), len(row["rule_fingerprint"])) == (True, 64)
+    assert json.loads(row["row"]) == {"id": "2", "amount": "twelve", "currency": "EUR", "at": "2026-01-01"}
+    assert (verdict["quarantined"], verdict["rows"]) == (5, 1)
+    [result] = [r for r in verdict["results"] if r["rule"] == "currencies"]
+    assert (result["violations"], result["rows"], result["outcome"], verdict["passed"]) == (1, 2, "failed", False)
+
+
+@pytest.mark.parametrize(
+    ("modes", "told"),
+    [
+        ({"types": "freeze"}, "amount: 1 row.s. break types"),
+        ({"precision": "freeze"}, "break precision"),
+        ({"nullability": "freeze"}, "id: 1 row"),
+    ],
+)
+def test_what_is_frozen_fails_the_job(world: World, spark: Any, modes: Mapping[str, Any], told: str) -> None:
+    prefix, orders, quarantine = _orders(world, **modes)
+    world.put(f"{prefix}a.csv", ROWS)
+    world.start(JOB)
+    with pytest.raises(DataError, match=told):
+        merge.run()
+    assert (world.rows(orders), spark.table(quarantine).count()) == ([], 0)
+
+
+def test_a_discarded_value_is_null_and_the_row_is_kept_beside(world: World, spark: Any) -> None:
+    prefix, orders, quarantine = _orders(
+        world,
+        Rule("currencies", "in_set", ("currency",), {"values": ["EUR"]}, threshold_rows=1),
+        types="discard_value",
+        precision="discard_value",
+        enum="discard_value",
+        nullability="discard_value",
+    )
+    world.put(f"{prefix}a.csv", ROWS)
+    world.start(JOB)
+    merge.run()
+    landed = {row[0]: row[1:3] for row in world.rows(orders)}
+    assert set(landed) == {1, 2, 3, 5, 6}
+    assert [landed[key] for key in (2, 3)] == [(None, "EUR")] * 2
+    assert landed[5][1] is None
+    assert len(_kept(spark, quarantine)) == 5
+    [verdict] = world.outbox()["verdicts"]
+    assert (verdict["passed"], verdict["quarantined"], verdict["rows"]) == (True, 1, 5)
+
+
+def test_a_batch_without_a_good_row_fails_and_is_kept(world: World, spark: Any) -> None:
+    prefix, orders, quarantine = _orders(world)
+    world.put(f"{prefix}a.csv", "id;amount;currency;at\n1;x;EUR;\n2;y;EUR;\n")
+    world.start(JOB)
+    with pytest.raises(DataError, match="each of 2 rows breaks the contract"):
+        merge.run()
+    assert (world.outbox()["state"], sorted(_kept(spark, quarantine)), world.rows(orders)) == ("failed", ["x", "y"], [])
+
+
+def test_a_file_drop_and_a_frame_of_a_job_land_the_same_way(world: World, spark: Any) -> None:
+    _, orders, quarantine = _orders(world)
+    world.put(f"{world.project}/inbox/a.json", '{"id": 1, "amount": 1.5}\n{"amount": 2}\n')
+    drop = {"use": "files", "with": {"from": "inbox", "format": "json"}, "writes": [{"table": "orders", "mode": "append"}]}
+    world.start(drop)
+    files.run()
+    world.start({"writes": [{"table": "orders", "mode": "append"}]}, "r2")
+    write_iceberg(df=land(spark.sql("select '7' id, '1.1' amount union all select 'x', '3'"), "orders"), table="orders")
+    assert [row[0] for row in world.rows(orders)] == [1, 7]
+    assert {amount: [e for e, *_ in why] for amount, why in _kept(spark, quarantine).items()} == {
+        2.0: ["nullability"],
+        "3": ["types"],
+    }
+    with pytest.raises(SchemaMismatchError, match="has no column more"):
+        land(spark.sql("select 1 id, 2 more"), "orders")

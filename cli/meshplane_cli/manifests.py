@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from meshplane.errors import ManifestInvalid, Problem
-from meshplane.model.manifest import check, load
+from meshplane.model.manifest import check, joined, load
 from meshplane.model.project import Project
 from meshplane_cli.output import CliError
 from meshplane_cli.surroundings import Checkout
@@ -30,6 +30,7 @@ def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
             project=project,
             domain=checkout.domain,
             exists=lambda path: _is(folder, path),
+            contracts=lambda path: _contract(folder, path),
         )
     )
 
@@ -39,7 +40,14 @@ def project_of(checkout: Checkout, project: str, env: str) -> Project:
     found = problems(checkout, project)
     if found:
         raise ManifestInvalid(found)
-    return load(text_of(checkout, project), file=checkout.file(project), env=env, project=project)
+    made = load(text_of(checkout, project), file=checkout.file(project), env=env, project=project, domain=checkout.domain)
+    folder = checkout.folder(project)
+    texts = {table.contract_file: _contract(folder, table.contract_file) for table in made.tables.values() if table.contract_file}
+    return joined(made, {path: text for path, text in texts.items() if text is not None})
+
+
+def _contract(folder: Path, path: str) -> str | None:
+    return (folder / path).read_text(encoding="utf-8") if (folder / path).is_file() else None
 
 
 def _is(folder: Path, path: str) -> bool:

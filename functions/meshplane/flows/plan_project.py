@@ -10,7 +10,7 @@ from typing import Any
 from meshplane.errors import ManifestInvalid, PlaneError, Rejected
 from meshplane.flows.converge import Task, Tools, look
 from meshplane.flows.preparation import Surroundings
-from meshplane.model.manifest import load
+from meshplane.model.manifest import joined, load
 from meshplane.model.naming import is_project
 from meshplane.model.project import Policy
 from meshplane.model.release import Release
@@ -72,6 +72,7 @@ def _change(ports: PlanPorts, record: Record, request: Mapping[str, Any]) -> Tas
     release = _release(index) if index else record.release
     prepared = ports.surroundings.with_release(project, release, record, _files(request))
     context = replace(prepared.context, today=ports.tools.clock.now().date())
+    project = joined(project, context.contract_files)
     desired = compile_project(project, context, ports.tools.kinds)
     felt = impacts(project, context, record.shares)
     return Task(desired, context.owner(name), project.policy, release.provenance, record.inventory, impacts=felt)

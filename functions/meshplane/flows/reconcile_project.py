@@ -18,7 +18,7 @@ from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
 from meshplane.flows.remove_project import Removal, remove
 from meshplane.model.gating import gates
-from meshplane.model.manifest import load
+from meshplane.model.manifest import joined, load
 from meshplane.model.naming import is_project
 from meshplane.model.project import Project
 from meshplane.model.runs import PipelinePolicy
@@ -135,6 +135,7 @@ def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) ->
     )
     try:
         prepared = ports.surroundings.prepare(project, manifest, begun.record)
+        project = joined(project, prepared.context.contract_files)
         for key, content in prepared.copies.items():
             ports.manifests.keep(key, content)
     except Stale:

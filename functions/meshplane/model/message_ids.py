@@ -147,6 +147,11 @@ CODES = (
     "threshold-form",
     "tolerance-form",
     "date-form",
+    "contract-form",
+    "contract-table",
+    "contract-column",
+    "contract-rule",
+    "contract-unsupported",
     # overlays and policy
     "overlay-environment",
     "overlay-fixed",

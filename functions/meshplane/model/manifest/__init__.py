@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model.domain import ENVIRONMENTS, Domain
 from meshplane.model.manifest import normalise
+from meshplane.model.manifest.document import Document
+from meshplane.model.manifest.joining import joined
 from meshplane.model.manifest.judging import Question, judge
 from meshplane.model.manifest.schema import schema
 from meshplane.model.problems import in_order
 from meshplane.model.project import Project
 
-__all__ = ["ALL_ENVIRONMENTS", "check", "load", "needed_files", "packages", "schema"]
+__all__ = ["ALL_ENVIRONMENTS", "check", "joined", "load", "needed_files", "packages", "schema"]
 
 ALL_ENVIRONMENTS = ("local", *ENVIRONMENTS)
 
@@ -40,14 +42,30 @@ def check(
     environments: Iterable[str] = ALL_ENVIRONMENTS,
     exists: Callable[[str], bool] | None = None,
     domain: Domain | None = None,
+    contracts: Callable[[str], str | None] | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of the base and of each environment's merged form, by place; empty when it is valid. `exists` tells whether a
-    relative path is in the project's folder (None: not known, files are not judged)."""
+    relative path is in the project's folder (None: not known, files are not judged); `contracts` gives the text of a contract file."""
     try:
-        _, problems = judge(text, Question(file, project, tuple(environments), exists, domain))
+        documents, problems = judge(text, Question(file, project, tuple(environments), exists, domain))
+        if not problems and contracts:
+            problems = _of_contracts(documents.values(), contracts, domain)
     except ManifestInvalid as invalid:
         problems = list(invalid.problems)
     return in_order(problems)
+
+
+def _of_contracts(documents: Iterable[Document], contracts: Callable[[str], str | None], domain: Domain | None) -> list[Problem]:
+    """What is wrong with the contract files in any environment."""
+    found: list[Problem] = []
+    for document in documents:
+        made = normalise.project(document, domain.rule_defaults if domain else {})
+        texts = {table.contract_file: contracts(table.contract_file) for table in made.tables.values() if table.contract_file}
+        try:
+            joined(made, {path: text for path, text in texts.items() if text is not None})
+        except ManifestInvalid as invalid:
+            found += invalid.problems
+    return found
 
 
 def needed_files(project: Project) -> tuple[str, ...]:

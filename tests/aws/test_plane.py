@@ -133,6 +133,25 @@ def test_an_out_of_band_serde_and_partition_change_is_healed(world: World) -> No
     assert again["PartitionKeys"] == found["PartitionKeys"]
 
 
+@pytest.mark.parametrize("resting", [False, True])
+def test_a_table_is_not_moved_to_another_layer(world: World, resting: bool) -> None:
+    """An empty table in its place would look like lost data: refused, with the holder and the way to copy."""
+    table = "  notes: { layer: %s, columns: { id: long, note: string }, key: id }\n"
+    world.put("sales", edited("sales", ("tables:\n", "tables:\n" + table % "refined")))
+    assert world.look("sales").result == "applied", world.status_text("sales")
+    if resting:
+        world.put("sales", edited("sales"))
+        world.look("sales")
+    before = dump(world)
+    world.put("sales", edited("sales", ("tables:\n", "tables:\n" + table % "curated")))
+    world.look("sales")
+    synced = world.status("sales")["conditions"][0]
+    assert (synced["status"], synced["reason"]) == ("False", "Blocked")
+    assert f"{world.naming.database('refined')}.sales_notes holds this table's data" in synced["message"]
+    assert "copy by a job" in synced["message"]
+    assert dump(world) == before
+
+
 def test_removed_and_put_back(world: World) -> None:
     before = dump(world)
     world.drop("sales")

@@ -65,6 +65,7 @@ class HiveTable:
     """The kind."""
 
     name = NAME
+    holds_data = True
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[HiveTableSpec]]:
         """One per declared table of files."""

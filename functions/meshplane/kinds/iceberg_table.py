@@ -85,6 +85,7 @@ class IcebergTable:
     """The kind."""
 
     name = NAME
+    holds_data = True
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[IcebergTableSpec]]:
         """One per declared Iceberg table of any layer. A table needs nothing: its database is the baseline's."""

@@ -170,6 +170,8 @@ def plan(
 ) -> Plan:
     """Compare everything wanted with everything seen. `inventory` is what the last look left; without it nothing counts as drift."""
     planner = _Planner(owner, {kind.name: kind for kind in kinds}, [kind.name for kind in kinds], policy, inventory or {})
+    undeclared_ids = (seen.id for seen in sight.seen if seen.owner == owner and seen.id not in desired.by_id)
+    planner = replace(planner, elsewhere={_of_table(key): key for key in undeclared_ids if key.kind in planner.lasting})
     wanted = [planner.wanted(want, sight) for want in desired.wants]
     undeclared = [planner.undeclared(seen) for seen in sight.seen if seen.id not in desired.by_id and seen.owner == owner]
     removals = sorted((action for action in undeclared if action), key=lambda action: (-action.rank, action.id))
@@ -185,6 +187,12 @@ class _Planner:
     order: Sequence[str]
     policy: Policy
     inventory: Mapping[Id, Known]
+    elsewhere: Mapping[str, Id] = field(default_factory=dict)  # tables of ours that nobody declares any more, by name without database
+
+    @property
+    def lasting(self) -> frozenset[str]:
+        """The kinds whose resources hold data: one of the same name elsewhere is no replacement."""
+        return frozenset(name for name, kind in self.kinds.items() if getattr(kind, "holds_data", False))
 
     def wanted(self, want: Want[Any], sight: Sight) -> Action:
         """The ladder for a declared resource."""
@@ -210,6 +218,8 @@ class _Planner:
             return replace(base, verb=Verb.WAIT, reason=f"could not be looked at: {error}", error=type(error).__name__)
         known = self.inventory.get(want.id)
         drift = known is not None and known.fingerprint == fingerprint
+        if seen is None and want.id.kind in self.lasting and (holder := self.elsewhere.get(_of_table(want.id))):
+            return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, reason=_moved(want.id, holder, self.owner))
         if seen is None:
             reason = "was deleted outside Meshplane" if drift else ""
             return replace(base, verb=Verb.CREATE, effect=Effect.ADDITIVE, reason=reason, drift=drift)
@@ -270,6 +280,18 @@ class _Planner:
         if need not in self.policy.manage:
             return replace(action, withheld=f"policy.manage has no {need}")
         return action
+
+
+def _of_table(table: Id) -> str:
+    return table.name.rpartition(".")[2]
+
+
+def _moved(wanted: Id, holder: Id, owner: Owner) -> str:
+    return (
+        f"{holder.name} holds this table's data and belongs to the project {owner.project}; a table is not moved to {wanted.name}, nor is an "
+        "empty one put in its place: declare the old one as it was and the new one under another name, copy by a job that reads the one "
+        "and writes the other, then take the old one out"
+    )
 
 
 def removed_roots(actions: Collection[Action]) -> int:

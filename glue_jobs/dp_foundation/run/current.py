@@ -141,7 +141,10 @@ class Current:
 
     def _landed(self, open_intent: Entry) -> bool:
         """Whether another run's intent came true; if so it is written down as done, so that it is asked for once."""
-        if not open_intent.outputs or not all(self._holds(where, open_intent.run_id) for where in open_intent.outputs):
+        if not open_intent.outputs:
+            return False
+        on_main = all(self._holds(where, open_intent.run_id) for where in open_intent.outputs)
+        if not on_main and not self._published(open_intent):
             return False
         done = Entry("done", open_intent.run_id, open_intent.step, now(), open_intent.files, open_intent.outputs)
         storage.write_json(self._bucket, self._ledger_key(done.run_id, done.step), done.as_json())
@@ -152,6 +155,11 @@ class Current:
             table = metadata.load(*where)
             self.ancestry[where] = frozenset(s.summary.get("run_id", "") for s in table.ancestry()) if table else frozenset()
         return run_id in self.ancestry[where]
+
+    def _published(self, open_intent: Entry) -> bool:
+        """Snapshots expire: a run that was published long ago is known by its publish record."""
+        note = storage.read_json(self._bucket, f"{self._prefix}{open_intent.run_id}/publish-{open_intent.step}.json")
+        return note is not None and note.get("state") == "done"
 
     def _write_ledger(self, state: str, reason: str = "") -> None:
         if not any(self.files.values()):

@@ -142,7 +142,7 @@ class Baseline:
     @cached_property
     def _providers(self) -> Mapping[str, str]:
         """Where providers come from: what the caller configured, else a mirror on this machine, else the registry, kept for next time."""
-        if os.environ.get("TF_CLI_CONFIG_FILE"):
+        if Path(os.environ.get("TF_CLI_CONFIG_FILE") or os.devnull).is_file():
             return {}
         mirror = provider_mirror()
         if mirror is not None:

@@ -20,6 +20,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     passes its router's. Without them nobody receives any.
     """
     from meshplane_cli.local.repairs import (
+        bucket_policies,
         events,
         functions,
         glue,
@@ -40,6 +41,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     glue_job_runs.apply(publish)
     stepfunctions.apply(publish)
     s3.apply(publish)
+    bucket_policies.apply()
     events.apply(to_targets)
     sqs.apply()
     functions.apply()

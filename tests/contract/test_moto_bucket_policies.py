@@ -1,0 +1,27 @@
+"""The repair of bucket policies' conditions beside moto's own behaviour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.probes import Answers, answered
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Answers, Answers]:
+    return answered("bucket_policies_probe.py", "vanilla"), answered("bucket_policies_probe.py", "repaired")
+
+
+@pytest.mark.parametrize(
+    ("policy", "vanilla", "repaired"),
+    [
+        ("only_through_tls", {"error": "403"}, "written"),
+        ("denied_outright", {"error": "403"}, {"error": "403"}),
+        ("allowed_for_a_service", "written", "written"),
+    ],
+)
+def test_a_condition_decides_nothing_here(both: tuple[Answers, Answers], policy: str, vanilla: Any, repaired: Any) -> None:
+    assert both[0][policy] == vanilla, "moto has changed: see whether the repair can go"
+    assert both[1][policy] == repaired

@@ -2,7 +2,6 @@
 
     PlaneError
     ├── ManifestInvalid      the author's: problems, each with file, line, column, path, found, allowed, mend
-    ├── UnsafePlan           the author's: a plan that needs a decision (held) or breaks a guard
     ├── Conflict             the operator's: something stands there that is not ours, or changed under us
     ├── Stale                nobody's: our own lease, fence or version was overtaken; stop quietly
     ├── NotReady             nobody's yet: a stated wait, with a time to look again
@@ -74,16 +73,6 @@ class ManifestInvalid(PlaneError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
-
-
-class UnsafePlan(PlaneError):
-    """A plan that must not be applied as it is. `digest` names the plan; approving it lets it go on."""
-
-    fault: Fault = "author"
-
-    def __init__(self, message: str, digest: str = "") -> None:
-        self.digest = digest
-        super().__init__(message)
 
 
 class Conflict(PlaneError):

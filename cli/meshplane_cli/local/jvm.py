@@ -359,17 +359,3 @@ class JvmPool:
             self._changed.notify_all()
         for jvm in jvms:
             jvm.kill()
-
-
-def local_environment(root: Path, endpoint: str) -> dict[str, str]:
-    """What a job that builds its own session (ENV=local, `run-local`) finds in its environment: Java, jars, flags, endpoint."""
-    return {
-        "ENV": "local",
-        "JAVA_HOME": str(java().resolve().parents[1]),
-        "MESHPLANE_JARS": str(root / ".meshplane" / "jars"),
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_SUBMIT_ARGS": f"--driver-java-options '{' '.join((*QUICK, '-Duser.timezone=UTC'))}' pyspark-shell",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "AWS_ENDPOINT_URL": endpoint,
-        "TZ": "UTC",
-    }

@@ -14,7 +14,7 @@ from meshplane.model.release import PlatformRelease
 
 
 class SsmReleases:
-    """Kept for `keep` reads' worth of a process's life: a baseline changes with a deployment, which starts new processes."""
+    """Read once and kept for the life of the process: what it reads changes with a deployment, which starts new processes."""
 
     def __init__(self, clients: Clients, naming: Naming) -> None:
         self._clients, self._naming = clients, naming

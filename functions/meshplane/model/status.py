@@ -38,7 +38,6 @@ Reason = Literal[
     "Rejected",
     "ServiceFault",
     "Stale",
-    "UnsafePlan",
     "PlaneError",
     # Healthy
     "AllStand",

@@ -66,15 +66,6 @@ def parse(of: object) -> Type:
     return result
 
 
-def parse_field(name: str, of: object) -> Field:
-    """A column or a struct's field from `name: type` or `name: {type, required, doc, renamedFrom}`. Raises NotATypeError."""
-    reader = _Reader()
-    result = reader.field(name, of, ())
-    if reader.faults or result is None:
-        raise NotATypeError(tuple(reader.faults))
-    return result
-
-
 def refused_word(word: str) -> TypeFault:
     """Why a word is no type: another spelling, a type of other systems, one that Glue 5.1 cannot do, or a slip."""
     lower = word.lower()

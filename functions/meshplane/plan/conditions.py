@@ -20,6 +20,9 @@ MENDS: Mapping[str, str] = {
     "Denied": "let the platform team grant the function's role the action that the message names",
     "Rejected": "AWS refuses the request as it is: mend what the message names",
     "Paused": "policy.manage or policy.drift keeps it so: take the policy out when it has served",
+    "Waiting": "nothing: it goes on by itself as soon as what it waits for is there",
+    "Throttled": "nothing: AWS asked to slow down, and it is tried again by itself",
+    "ServiceFault": "nothing: AWS failed or its answer was lost, and it is looked at again by itself",
     "NoManifest": "upload a manifest, or restore it: an absent one without a delete marker changes nothing",
     "Stalled": "mend what the message names; a changed manifest starts anew, and it is tried hourly in any case",
 }

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from meshplane.errors import UnsafePlan
 from meshplane.model.resource import Effect
 from meshplane.plan.planner import REMOVALS, Action, Plan, Verb, removed_roots
 
@@ -41,15 +40,6 @@ def guard(plan: Plan, approve: str = "", approved: Collection[str] = (), removin
     if mass:
         held.append(f"removes {removed_roots(removals)} resources at once; more than {_budget(plan)} need approval")
     return Verdict(tuple(held))
-
-
-def check(plan: Plan, verdict: Verdict) -> None:
-    """Raise UnsafePlan for a held plan; its message says what to do."""
-    if not verdict.held:
-        return
-    reasons = "; ".join(verdict.held)
-    way = f" Mend the manifest, or set policy.approve: {plan.digest}." if verdict.approvable else " Mend the manifest."
-    raise UnsafePlan(f"{reasons}. Nothing was applied.{way}", plan.digest if verdict.approvable else "")
 
 
 def _budget(plan: Plan) -> int:

@@ -288,9 +288,9 @@ def _of_table(table: Id) -> str:
 
 def _moved(wanted: Id, holder: Id, owner: Owner) -> str:
     return (
-        f"{holder.name} holds this table's data and belongs to the project {owner.project}; a table is not moved to {wanted.name}, nor is an "
-        "empty one put in its place: declare the old one as it was and the new one under another name, copy by a job that reads the one "
-        "and writes the other, then take the old one out"
+        f"{holder.name} holds this table's data and belongs to the project {owner.project}; a table is not moved to {wanted.name}, nor is "
+        "an empty one put in its place: declare the old one as it was and the new one under another name, copy by a job that reads the "
+        "one and writes the other, then take the old one out"
     )
 
 

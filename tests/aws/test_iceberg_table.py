@@ -12,9 +12,6 @@ from operator import methodcaller
 from typing import Any
 
 import pytest
-from tests.aws import table_estate
-from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
-from tests.aws.table_estate import NAMING, empty_estate, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.iceberg import catalog
@@ -25,6 +22,9 @@ from meshplane.errors import Conflict, NotFound, Rejected
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term, ownership_properties
 from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
+from tests.aws import table_estate
+from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
+from tests.aws.table_estate import NAMING, empty_estate, opening
 
 DATABASE = NAMING.database("refined")
 LOCATION = NAMING.table_location("sales", "orders", "refined", iceberg=True)
@@ -127,6 +127,7 @@ class TestIcebergTable(AdapterBehaviour):
                 "dropped": "the author's word, not the table's",
                 "sources": "history",
                 "empty": "data",
+                "unjudged": "data",
                 "table_format": "what stands under the name",
             },
             rests=True,

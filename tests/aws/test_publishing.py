@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 
+from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
 from meshplane.errors import GateFailed, MainMoved
 from meshplane.model.publishing import CAUSES, PROPERTY, Request
-from tests.aws.behaviour import OTHER
+from meshplane.model.resource import Id, Want
+from meshplane.model.status import Condition
+from meshplane.plan.conditions import judge, past_the_gate, with_commits
+from meshplane.plan.guard import Verdict
+from meshplane.plan.planner import Action, Plan, Verb
+from tests.aws.behaviour import OTHER, OWNER
 from tests.aws.publishing_world import ATTEMPT, BRANCH, ROOT, RULES, RUN, STEP, Estate, estate, gated
+from tests.aws.table_estate import NAMING, opening
 
 
 @pytest.fixture
@@ -175,8 +182,6 @@ def test_main_moved_between_the_look_and_the_commit(world: Estate) -> None:
 
 
 def _bucket() -> str:
-    from tests.aws.table_estate import NAMING
-
     return NAMING.bucket("refined")
 
 
@@ -364,7 +369,7 @@ def under_the_branch(world: Estate) -> None:
     world.record(world.written())
 
 
-def past_the_gate(world: Estate) -> None:
+def wrote_main(world: Estate) -> None:
     """The job itself wrote main."""
     world.table()
     world.state()
@@ -424,7 +429,7 @@ ROWS: list[tuple[str, str, Row]] = [
     ("branch-foreign", "another run's commit on the branch", foreign_commit),
     ("main-unjudged", "an INSERT to main meanwhile", straight_to_main),
     ("main-unjudged", "an INSERT to main before", under_the_branch),
-    ("main-unjudged", "the job wrote main", past_the_gate),
+    ("main-unjudged", "the job wrote main", wrote_main),
 ]
 
 
@@ -445,6 +450,48 @@ def test_it_fails_closed(world: Estate, cause: str, what: str, row: Row) -> None
     assert world.heads() == before, "readers see what they saw"
     assert world.heard() == [], "nobody is told"
     assert not [call for call in world.calls if call in ("s3:PutObject", "glue:UpdateTable", "events:PutEvents")]
+
+
+def looked_at(world: Estate) -> Condition:
+    """The Healthy condition after a look at the one table, as the reconcile makes it."""
+    this = Id("iceberg_table", f"{gated('orders').database}.sales_orders", "orders")
+    (seen,) = IcebergTableAdapter(opening(world.own)).observe([this], OWNER, {})
+    plan = Plan("sales", (Action(Verb.NONE, this, want=Want(this, seen.spec), seen=seen),))
+    past = past_the_gate(plan, {this.name}, {})
+    unread = Plan("sales", (Action(Verb.NONE, this, want=Want(this, seen.spec), seen=replace(seen, spec=None)),))
+    assert past_the_gate(unread, {this.name}, past) == past, "metadata that was not read anew says what it said"
+    assert past_the_gate(plan, frozenset(), past) == {}, "a table without a gate has none to go past"
+    return with_commits(judge(plan, Verdict(), ()), past).conditions[1]
+
+
+def test_an_insert_past_the_gate_makes_the_project_unhealthy_until_main_is_back(world: Estate) -> None:
+    world.table()
+    world.state()
+    assert looked_at(world).reason == "AllStand", "an empty table is judged"
+    written = world.written()
+    world.record(written)
+    world.publish()
+    assert looked_at(world).reason == "AllStand"
+    inserted = world.append("orders", 1, "main")
+    condition = looked_at(world)
+    assert (condition.status, condition.reason) == ("False", "UnjudgedCommit")
+    assert f"snapshot {inserted} on main was published by no gate" in condition.message
+    world.load().manage_snapshots().rollback_to_snapshot(written[0]["snapshot"]).commit()
+    assert looked_at(world).reason == "AllStand"
+
+
+def test_what_compaction_rewrote_is_still_judged(world: Estate) -> None:
+    world.table()
+    world.state()
+    world.record(world.written())
+    world.publish()
+    head = world.append("orders", 0, "main")
+
+    def compacted(raw: dict[str, Any]) -> None:
+        next(one for one in raw["snapshots"] if one["snapshot-id"] == head)["summary"]["operation"] = "replace"
+
+    world.edit("orders", compacted)
+    assert looked_at(world).reason == "AllStand"
 
 
 def test_every_cause_is_documented_and_tried() -> None:

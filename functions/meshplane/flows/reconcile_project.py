@@ -11,12 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from meshplane.errors import PlaneError, Stale
 from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
 from meshplane.flows.remove_project import Removal, remove
+from meshplane.model import gating
 from meshplane.model.gating import gates
 from meshplane.model.manifest import joined, load
 from meshplane.model.naming import is_project
@@ -25,7 +27,7 @@ from meshplane.model.runs import PipelinePolicy
 from meshplane.model.windows import iso
 from meshplane.plan.compile import Desired
 from meshplane.plan.compile import compile as compile_project
-from meshplane.plan.conditions import judge, unjudged
+from meshplane.plan.conditions import judge, past_the_gate, unjudged, with_commits
 from meshplane.plan.consumers import impacts
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import State
@@ -170,9 +172,11 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
 
     converged = converge(ports.tools, task, confirm)
     judged = judge(converged.plan, converged.verdict, converged.outcomes, converged.wrote, writer.stalled(converged))
+    past = past_the_gate(converged.plan, _gated_names(record.gates), record.unjudged)
+    judged = with_commits(judged, past)
     if prepared.missing and not converged.verdict.held:
         judged = writer.files_missing(judged, prepared.missing)
-    writer = writer.knowing(release=prepared.context.release, loose=prepared.loose, beside=prepared.beside)
+    writer = writer.knowing(release=prepared.context.release, loose=prepared.loose, beside=prepared.beside, unjudged=past)
     if not converged.verdict.held:
         naming, standing = prepared.context.naming, _standing(converged)
         writer = writer.knowing(
@@ -181,6 +185,11 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
             gates=gates(project, naming, standing, record.gates),
         )
     return writer.converged(judged, converged)
+
+
+def _gated_names(gates: Mapping[str, Any]) -> frozenset[str]:
+    """`database.table` of every table that is published through a gate; none while gates are off."""
+    return frozenset(f"{gate['database']}.{gate['name']}" for gate in gates.values()) if gating.GATES_ON else frozenset()
 
 
 def _standing(converged: Converged) -> frozenset[str]:

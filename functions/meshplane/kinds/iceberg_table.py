@@ -19,6 +19,7 @@ NAME = "iceberg_table"
 TOMBSTONE = "meshplane.tombstone"
 DECLARED = "meshplane.declared-properties"  # the keys that the manifest's `properties` set, so that one that leaves it can go
 OWNERSHIP = ("meshplane.domain", "meshplane.env", "meshplane.project")
+PUBLISHED = "meshplane.published"  # what `model.publishing` writes there
 COMMENT = "comment"  # what Java's GlueCatalog shows as the table's description
 
 # Written out so that every engine does the same. Metadata files are dropped by the engine that commits, a hundred are kept.
@@ -48,8 +49,9 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class IcebergTableSpec:
-    """A table as wanted or as its metadata says. The last four fields are only read: `sources` are the columns that any spec or order
-    ever named, `empty` says that it has no snapshot, `table_format` what stands under the name (`iceberg`, or a Hive table's format)."""
+    """A table as wanted or as its metadata says. The last five fields are only read: `sources` are the columns that any spec or order
+    ever named, `empty` says that it has no snapshot, `table_format` what stands under the name (`iceberg`, or a Hive table's format),
+    `unjudged` why `main` is at no published snapshot."""
 
     location: str
     columns: tuple[Field, ...]
@@ -62,6 +64,7 @@ class IcebergTableSpec:
     sources: frozenset[str] = frozenset()
     empty: bool = False
     table_format: str = "iceberg"
+    unjudged: str = ""
 
 
 def table_id(project: Project, table: Table, context: Context) -> Id:
@@ -113,7 +116,7 @@ class IcebergTable:
         """What somebody else added: columns and properties that the manifest does not declare. Reported, never removed."""
         if want.tombstone or seen.table_format != want.table_format:
             return ()
-        managed = {*want.properties, *_declared(seen.properties), *OWNERSHIP, TOMBSTONE, DECLARED, *_ENGINES}
+        managed = {*want.properties, *_declared(seen.properties), *OWNERSHIP, TOMBSTONE, DECLARED, PUBLISHED, *_ENGINES}
         columns = [f"column {path}" for path in _evolution(want, seen).extra]
         return (*columns, *(f"property {key}" for key in sorted(set(seen.properties) - managed)))
 

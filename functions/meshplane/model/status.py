@@ -42,6 +42,7 @@ Reason = Literal[
     # Healthy
     "AllStand",
     "Missing",
+    "UnjudgedCommit",
     # Drifted
     "NoDrift",
     "Drift",

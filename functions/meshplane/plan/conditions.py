@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from meshplane.errors import ManifestInvalid, PlaneError
+from meshplane.kinds import iceberg_table
 from meshplane.model.status import REASONS, Condition, Drift, Status
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import Outcome, State
@@ -24,6 +25,7 @@ MENDS: Mapping[str, str] = {
     "Throttled": "nothing: AWS asked to slow down, and it is tried again by itself",
     "ServiceFault": "nothing: AWS failed or its answer was lost, and it is looked at again by itself",
     "NoManifest": "upload a manifest, or restore it: an absent one without a delete marker changes nothing",
+    "UnjudgedCommit": "roll main back to its last validated-<snapshot id> tag, then run the pipeline again",
     "Stalled": "mend what the message names; a changed manifest starts anew, and it is tried hourly in any case",
 }
 
@@ -63,6 +65,29 @@ def judge(
         plan.digest if verdict.held and verdict.approvable else "",
         dict(Counter(action.verb.value for action in plan.actions)),
     )
+
+
+def past_the_gate(plan: Plan, gated: Collection[str], before: Mapping[str, str]) -> dict[str, str]:
+    """Gated table (`database.table`) → why its `main` is at no published snapshot. A table whose metadata was not read anew is as `before`
+    said: that file never changes."""
+    found: dict[str, str] = {}
+    for action in plan.actions:
+        name = action.id.name
+        if action.id.kind == iceberg_table.NAME and name in gated:
+            spec = action.seen.spec if action.seen else None
+            why = before.get(name, "") if action.seen and spec is None else getattr(spec, "unjudged", "")
+            found |= {name: why} if why else {}
+    return found
+
+
+def with_commits(judged: Judged, unjudged_tables: Mapping[str, str]) -> Judged:
+    """The same, Unhealthy where somebody committed past a gate. Something missing is said first."""
+    synced, healthy, drifted = judged.conditions
+    if not unjudged_tables or healthy.status == "False":
+        return judged
+    text = "; ".join(f"{name}: {why}" for name, why in sorted(unjudged_tables.items()))
+    condition = Condition("Healthy", "False", "UnjudgedCommit", text, f"{iceberg_table.NAME}:{min(unjudged_tables)}")
+    return replace(judged, conditions=(synced, condition, drifted), to_do=judged.to_do or MENDS["UnjudgedCommit"])
 
 
 def unjudged(error: PlaneError, before: Mapping[str, Condition] | None = None) -> Judged:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from meshplane.aws.clients import Clients
 from meshplane.aws.faults import translated
 from meshplane.kinds.iceberg_table import TOMBSTONE, IcebergTableSpec, Term
+from meshplane.model.publishing import unjudged
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType, Type
 
 Json = dict[str, Any]
@@ -53,6 +54,7 @@ def spec(of: Mapping[str, Any]) -> IcebergTableSpec:
         tombstone=TOMBSTONE in properties,
         sources=frozenset(_source(one, names) for one in everything if one["transform"] != "void"),
         empty=not of.get("snapshots"),
+        unjudged=unjudged(of),
     )
 
 

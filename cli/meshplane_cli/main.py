@@ -21,6 +21,7 @@ VERBS = {
     "baseline": "Keys, buckets, network and boundary by Terraform: init, plan, apply.",
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",
+    "contract": "Contracts in the Open Data Contract Standard: export, import.",
     "plan": "Say what publishing would change in AWS; change nothing.",
     "publish": "Upload a project's files, then its manifest; wait until AWS is as it says.",
     "status": "Where projects stand, and what to do.",

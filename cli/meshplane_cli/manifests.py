@@ -6,8 +6,11 @@ from pathlib import Path
 
 from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model.manifest import check, joined, load
+from meshplane.model.problems import Findings
 from meshplane.model.project import Project
+from meshplane.model.reading import read
 from meshplane_cli.output import CliError
+from meshplane_cli.rule_sql import not_a_condition, not_a_query
 from meshplane_cli.surroundings import Checkout
 
 
@@ -23,16 +26,29 @@ def text_of(checkout: Checkout, project: str) -> str:
 def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
     """Everything wrong with a project, in every environment, files that are not there included."""
     folder = checkout.folder(project)
-    return tuple(
-        check(
-            text_of(checkout, project),
-            file=checkout.file(project),
-            project=project,
-            domain=checkout.domain,
-            exists=lambda path: _is(folder, path),
-            contracts=lambda path: _contract(folder, path),
-        )
+    found = check(
+        text_of(checkout, project),
+        file=checkout.file(project),
+        project=project,
+        domain=checkout.domain,
+        exists=lambda path: _is(folder, path),
+        contracts=lambda path: _contract(folder, path),
     )
+    return found or _of_sql(checkout, project)
+
+
+def _of_sql(checkout: Checkout, project: str) -> tuple[Problem, ...]:
+    """What the parsed tree of a rule's SQL says; the functions, which have no parser, judge it by form only."""
+    text, file = text_of(checkout, project), checkout.file(project)
+    findings = Findings(file, read(text, file)[0])
+    for table in _joined(checkout, project, "prod").tables.values():
+        for rule in table.rules:
+            at = ("tables", table.name, "rules", rule.name)
+            if rule.kind == "sql" and (why := not_a_query(str(rule.params["query"]))):
+                findings.add("rule-sql", (*at, "sql"), why, found=str(rule.params["query"]), allowed="one SELECT that changes nothing")
+            if rule.filter and (why := not_a_condition(rule.filter)):
+                findings.add("rule-sql", (*at, "filter"), why, found=rule.filter, allowed="a condition on columns")
+    return tuple(findings.problems)
 
 
 def project_of(checkout: Checkout, project: str, env: str) -> Project:
@@ -40,6 +56,10 @@ def project_of(checkout: Checkout, project: str, env: str) -> Project:
     found = problems(checkout, project)
     if found:
         raise ManifestInvalid(found)
+    return _joined(checkout, project, env)
+
+
+def _joined(checkout: Checkout, project: str, env: str) -> Project:
     made = load(text_of(checkout, project), file=checkout.file(project), env=env, project=project, domain=checkout.domain)
     folder = checkout.folder(project)
     texts = {table.contract_file: _contract(folder, table.contract_file) for table in made.tables.values() if table.contract_file}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from meshplane.errors import ManifestInvalid
 from meshplane.model import manifest
 from meshplane.model.domain import Domain
 from meshplane.model.manifest import check_rules
+from meshplane.model.manifest.rules import OPTIONS
 from meshplane.model.project import Table
 from meshplane.model.rules import Contract, Rule
 
@@ -232,3 +234,10 @@ def test_until_it_is_delivered_each_word_is_refused(line: str, monkeypatch: pyte
     assert problem.code == "not-delivered"
     assert problem.message == f"not delivered yet: '{word}' comes with contracts, gates and sources"
     assert codes(HEAD) == []
+
+
+def test_the_page_shows_a_manifest_that_is_valid_and_every_kind() -> None:
+    page = (Path(__file__).parents[3] / "docs/contracts-of-data.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert codes("apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: sales }\n" + example) == []
+    assert [kind for kind in OPTIONS if f"`{kind}`" not in page] == []

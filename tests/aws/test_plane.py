@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.aws.plane_world import ROOT, World
 
 from meshplane.aws.clients import Clients
+from meshplane.errors import Problem
 from meshplane.flows.plan_project import plan_project
 from meshplane.plan.record import release_json
+from meshplane_cli import main
 
 PROJECTS = ("customers", "sales")
 
@@ -192,6 +197,46 @@ def test_its_files_leave_a_day_later(world: World) -> None:
     assert world.manifests.beside("sales"), "what somebody put beside the manifest is theirs"
     assert world.look("sales").result == "removed"
     assert world.writes() == []
+
+
+TEN_FAULTS = """\
+apiVersion: meshplane/v1
+kind: Project
+metadata: { name: sales }
+tables:
+  orders: { layer: golden, columns: { id: long } }
+  items: { layer: refined, columns: { id: uuid }, key: id }
+  notes: { layer: refined, columns: { id: long }, key: nope }
+  files: { layer: raw, format: csv, columns: { id: string }, onDelete: purge }
+  spare_quarantine: { layer: refined, columns: { id: long } }
+jobs:
+  load: { use: magic, reads: files, writes: notes }
+  report: { script: /x.py, reads: notes, writes: nowhere }
+pipelines:
+  daily: { steps: [load, missing], window: fortnight }
+colour: red
+"""
+
+
+def test_ten_faults_uploaded_bare_read_as_validate_says_them(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text: on the laptop before the upload, and in status/<project>.txt after a plain upload."""
+    world.put("sales", TEN_FAULTS)
+    assert world.look("sales").result == "manifestinvalid"
+    (tmp_path / "domain.json").write_text((ROOT / "domain.json").read_text())
+    folder = tmp_path / "projects" / "sales"
+    folder.mkdir(parents=True)
+    (folder / "project.yaml").write_text(TEN_FAULTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit):
+        main.run(["validate", "sales"])
+    problems = world.status("sales")["problems"]
+    assert len(problems) >= 10
+    assert len({problem["code"] for problem in problems}) >= 8
+    told = "\n".join(str(Problem(**problem)) for problem in problems)
+    assert told in out.getvalue() + err.getvalue()
+    assert told in world.status_text("sales")
 
 
 def test_the_plan_says_what_the_reconcile_does(world: World) -> None:

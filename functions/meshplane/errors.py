@@ -12,6 +12,9 @@
     ├── Rejected             the author's or ours: AWS says that the request itself is wrong
     ├── GateFailed           the author's: a verdict says no, or is not there; nothing of the run is published
     ├── MainMoved            nobody's: somebody else committed first; job and gate are repeated on a fresh branch
+    ├── SourceFailed         the author's, or the source's: what it answered cannot be taken; Refused: it may not be called so
+    ├── Broken               nobody's: a connection to a source failed
+    ├── IngestUnfinished     nobody's: the time was up; the step is called again and goes on
     └── ServiceFault         AWS's: 5xx, time-out, broken connection; the outcome of a write is unknown
 
 AWS and pyiceberg errors become these in `aws.faults`, nowhere else, and are never told apart by their text.
@@ -142,6 +145,30 @@ class GateFailed(PlaneError):
 
 class MainMoved(PlaneError):
     """A table's `main` is no longer what the run's branch began from. The class's name is what a state machine catches."""
+
+    retryable = True
+    fault: Fault = "nobody"
+
+
+class SourceFailed(PlaneError):
+    """A source answered what cannot be taken: a status, no JSON, no records where they should be."""
+
+    fault: Fault = "author"
+
+
+class Refused(SourceFailed):
+    """A URL, an address, a redirect or a size that a source may not have."""
+
+
+class Broken(PlaneError):
+    """A connection to a source that failed: worth another try."""
+
+    retryable = True
+    fault: Fault = "nobody"
+
+
+class IngestUnfinished(PlaneError):
+    """The function's time is up, or a source asks for a longer wait. The class's name is what a state machine catches: it calls again."""
 
     retryable = True
     fault: Fault = "nobody"

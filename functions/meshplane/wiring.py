@@ -14,13 +14,15 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.executions import AwsExecutions, RawLandings, SqsTriggers
+from meshplane.aws.ingest_store import S3IngestStore
 from meshplane.aws.kinds import adapters
 from meshplane.aws.listings import Listings
 from meshplane.aws.manifest_store import S3Manifests
@@ -30,6 +32,7 @@ from meshplane.aws.releases import SsmReleases
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.aws.state_store import DynamoStates
 from meshplane.flows.converge import Tools
+from meshplane.flows.ingest_api import IngestPorts, source_of
 from meshplane.flows.open_runs import ProjectRuns
 from meshplane.flows.plan_project import PlanPorts
 from meshplane.flows.preparation import Here, Surroundings
@@ -42,6 +45,9 @@ from meshplane.model.context import PlaneNames
 from meshplane.model.domain import Domain
 from meshplane.model.naming import Naming
 from meshplane.model.resource import Provenance
+from meshplane.model.sources import Source
+from meshplane.model.urls import LOOPBACK, Allowed
+from meshplane.net.http import SafeHttp
 from meshplane.ports import Adapter
 
 R = TypeVar("R")
@@ -152,6 +158,24 @@ def publisher(context: Any) -> AwsPublisher:
     """For `publish_tables`."""
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
     return AwsPublisher(clients(), naming(context.invoked_function_arn), runs)
+
+
+def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Source, IngestPorts]:
+    """For `ingest_api`: the source as applied, and what fetching it needs. Loopback is called only where AWS is on loopback, too."""
+    names = naming(context.invoked_function_arn)
+    runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
+    found = source_of(runs.policies(project) or {}, pipeline, source)
+    here = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in LOOPBACK
+    allowed = Allowed.of(domain().api_hosts, domain().loopback_hosts if here else ())
+
+    def left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    def pause(time: timedelta) -> None:
+        sleep(time.total_seconds())
+
+    store = S3IngestStore(clients(), names, project, found)
+    return found, IngestPorts(SafeHttp(allowed, monotonic), store, SystemClock(), left, pause)
 
 
 def run_ports(context: Any) -> RunPorts:

@@ -31,7 +31,7 @@ TYPES = {
     "AWS::IAM::Role",
     "AWS::Logs::LogGroup",
 }
-FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "record_run", "publish_tables")
+FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "record_run", "publish_tables", "ingest_api")
 # Actions for which AWS defines no resource (service authorization reference), or none before it exists.
 NO_RESOURCE = {
     "iam:GetAccountAuthorizationDetails",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from meshplane.model.asl_ingest import sources_of
 from meshplane.model.context import Context, SharedTable
 from meshplane.model.gating import gated_jobs, publish_function
 from meshplane.model.project import Job, Pipeline, Project, Table, TableRef
@@ -154,12 +155,18 @@ class Access:
         notify = _allow("Notify", ("sns:Publish",), topics) if topics else None
         via = {"kms:ViaService": f"sns.{self.naming.region}.amazonaws.com"}
         encrypt = _allow("NotifyEncrypted", ("kms:Decrypt", "kms:GenerateDataKey"), (self.context.baseline.kms_key_arn,), StringEquals=via)
-        return _document((run, notify, encrypt if topics else None, self._publish(), *self._targets(), _log_delivery()))
+        return _document((run, notify, encrypt if topics else None, self._ingest(), self._publish(), *self._targets(), _log_delivery()))
 
     def _publish(self) -> Statement | None:
         """The plane's function that moves `main`, where a job writes a gated table."""
         function = publish_function(self.naming)
         return _allow("Publish", ("lambda:InvokeFunction",), (function, f"{function}:*")) if gated_jobs(self.project) else None
+
+    def _ingest(self) -> Statement | None:
+        """The plane's function that fetches sources, where a step does."""
+        fetching = any(sources_of(pipeline.steps) for pipeline in self.project.pipelines.values())
+        function = self.naming.arn("lambda", f"function:{self.naming.of('ingest_function')}")
+        return _allow("Ingest", ("lambda:InvokeFunction",), (function,)) if fetching else None
 
     def _data(self, actions: Iterable[str]) -> Iterable[Statement]:
         buckets = [self.naming.bucket_arn(layer) for layer in _LAYERS]

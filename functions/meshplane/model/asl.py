@@ -12,9 +12,10 @@ from typing import Any
 
 from meshplane.model.access import topic
 from meshplane.model.asl_gate import gated_states
+from meshplane.model.asl_ingest import ingest_state
 from meshplane.model.context import Context
 from meshplane.model.gating import gated_jobs
-from meshplane.model.project import JobStep, Parallel, Pipeline, Project, Step
+from meshplane.model.project import IngestStep, JobStep, Parallel, Pipeline, Project, Step
 from meshplane.model.project import Sequence as Steps
 
 State = dict[str, Any]
@@ -99,6 +100,7 @@ class _Compiler:
         self.names = iter(step_names(pipeline))
         self.parallels = 0
         self.gated = gated_jobs(project)
+        self.pipeline, self.ingests = pipeline.name, 0
 
     def chain(self, steps: Sequence[Step]) -> tuple[str, dict[str, State]]:
         """The states of steps that follow one another, and the name of the first."""
@@ -109,8 +111,12 @@ class _Compiler:
             states |= made
         return flat[0][0], states
 
-    def _state(self, step: JobStep | Parallel) -> tuple[str, str, dict[str, State]]:
+    def _state(self, step: JobStep | IngestStep | Parallel) -> tuple[str, str, dict[str, State]]:
         """The name of a step's first state, that of its last, and all of them."""
+        if isinstance(step, IngestStep):
+            self.ingests += 1
+            name = f"Ingest {self.ingests} {step.source.name}"
+            return name, name, {name: ingest_state(step, self.project.name, self.pipeline, self.naming)}
         if isinstance(step, Parallel):
             self.parallels += 1
             name = f"Parallel {self.parallels}"
@@ -142,7 +148,7 @@ class _Compiler:
         }
 
 
-def _flattened(steps: Sequence[Step]) -> Iterator[JobStep | Parallel]:
+def _flattened(steps: Sequence[Step]) -> Iterator[JobStep | IngestStep | Parallel]:
     for step in steps:
         if isinstance(step, Steps):
             yield from _flattened(step.steps)

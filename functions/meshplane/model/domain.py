@@ -89,6 +89,9 @@ class Domain(_Part):
     country_code: str = Field(pattern=r"^[a-z]{2}$", description="Two letters; part of bucket and database names. Never guessed.")
     accounts: dict[Environment, Account] = Field(default_factory=dict, description="AWS account id (12 digits) per environment.")
     api_hosts: list[Host] = Field(default_factory=list, description="API hosts that sources may call; *.example.org takes its subdomains.")
+    loopback_hosts: list[Literal["127.0.0.1", "localhost"]] = Field(
+        default_factory=list, description="Names of this machine that sources may call by plain HTTP, on the laptop only."
+    )
     reachable: dict[str, Reachable] = Field(default_factory=dict, description="Databases and brokers that jobs may reach, by name.")
     rule_defaults: Annotated[RuleDefaults, AfterValidator(_rule_defaults)] = Field(
         default_factory=dict,

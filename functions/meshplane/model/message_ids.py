@@ -110,6 +110,11 @@ CODES = (
     "spark-form",
     "argument-form",
     "argument-reserved",
+    # sources
+    "source-into",
+    "source-url",
+    "source-form",
+    "ref-source",
     # pipelines
     "pipeline-work",
     "step-form",

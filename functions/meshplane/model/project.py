@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from meshplane.model.rules import Contract, Gate, Rule, implied
+from meshplane.model.sources import Source
 from meshplane.model.types import Field
 
 Layer = Literal["raw", "refined", "curated"]
@@ -226,6 +227,15 @@ class JobStep:
 
 
 @dataclass(frozen=True, slots=True)
+class IngestStep:
+    """Fetch a source with the `ingest_api` function. It repeats what is only unfinished by itself; `retry` is for failures."""
+
+    source: Source
+    retry: int = 0
+    retry_after: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
 class Parallel:
     """Branches side by side; each branch is a sequence."""
 
@@ -239,7 +249,7 @@ class Sequence:
     steps: tuple[Step, ...]
 
 
-Step = JobStep | Parallel | Sequence
+Step = JobStep | IngestStep | Parallel | Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +303,7 @@ class Project:
     title: str = ""
     owner: str = ""
     description: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)

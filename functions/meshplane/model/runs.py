@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from meshplane.errors import Rejected
+from meshplane.model.asl_ingest import sources_of
 from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger, Trigger
 from meshplane.model.windows import iso, moment
 
@@ -58,12 +59,15 @@ class PipelinePolicy:
     params: Mapping[str, Param] = field(default_factory=dict)
     triggers: Mapping[str, TriggerPolicy] = field(default_factory=dict)
     paused: str = ""
+    sources: Mapping[str, Any] = field(default_factory=dict)  # what its ingest steps fetch, as `Source.to_json` writes it
 
     @staticmethod
     def of(pipeline: Pipeline, machine: str, paused: str = "") -> PipelinePolicy:
         """From the manifest's pipeline and its state machine's ARN."""
         triggers = {trigger.name: TriggerPolicy.of(trigger) for trigger in pipeline.triggers}
-        return PipelinePolicy(machine, pipeline.concurrency, pipeline.when_busy, pipeline.window, dict(pipeline.params), triggers, paused)
+        sources = {source.name: source.to_json() for source in sources_of(pipeline.steps)}
+        params = dict(pipeline.params)
+        return PipelinePolicy(machine, pipeline.concurrency, pipeline.when_busy, pipeline.window, params, triggers, paused, sources)
 
     def to_json(self) -> dict[str, Any]:
         """What stands in state item `project#X/state`, attribute `pipelines`, under the pipeline's name."""

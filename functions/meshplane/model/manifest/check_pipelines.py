@@ -53,19 +53,21 @@ def _work(scope: Scope, loc: Loc, part: PipelinePart) -> None:
 
 
 def _step(scope: Scope, loc: Loc, step: StepPart, pipeline: PipelinePart) -> None:
-    kinds = [key for key in ("job", "parallel", "sequence") if getattr(step, key) is not None]
+    kinds = [key for key in ("job", "ingest", "parallel", "sequence") if getattr(step, key) is not None]
     if len(kinds) != 1:
         if not scope.findings.is_lost(loc):
             found = " and ".join(kinds) or "none of them"
             scope.findings.add(
                 "step-form",
                 loc,
-                "a step is exactly one of job, parallel, sequence",
+                "a step is exactly one of job, ingest, parallel, sequence",
                 found=found,
-                allowed="- job, - { job: …, retry: 2 }, - parallel: […]",
+                allowed="- job, - { job: …, retry: 2 }, - ingest: source, - parallel: […]",
             )
         return
     extra = sorted(step.model_fields_set & {"retry", "retry_after", "arguments"})
+    if kinds == ["ingest"]:
+        extra = [word for word in extra if word == "arguments"]
     if kinds != ["job"] and extra:
         words = ", ".join(StepPart.model_fields[word].alias or word for word in extra)
         scope.findings.add(
@@ -76,6 +78,9 @@ def _step(scope: Scope, loc: Loc, step: StepPart, pipeline: PipelinePart) -> Non
             # A sequence written as a list has no key of its own.
             at = (*loc, kind, index) if scope.findings.written((*loc, kind)) else (*loc, index)
             _step(scope, at, inner, pipeline)
+    if step.ingest is not None and step.ingest not in (sources := scope.names("sources")):
+        message = f"no source '{step.ingest}' in this project"
+        scope.findings.add("ref-source", (*loc, "ingest"), message, mend=did_you_mean(step.ingest, sources))
     if step.job is None:
         return
     names = scope.names("jobs")
@@ -162,6 +167,15 @@ def jobs_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
         yield from jobs_of(step.sequence or ())
 
 
+def sources_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
+    """Every source that these steps fetch, nested ones included."""
+    for step in steps:
+        if step.ingest is not None:
+            yield step.ingest
+        yield from sources_of(step.parallel or ())
+        yield from sources_of(step.sequence or ())
+
+
 def _circles(scope: Scope) -> None:
     """No pipeline may start itself: directly, through others, or through files that its own steps write (P7)."""
     pipelines = scope.document.pipelines
@@ -176,7 +190,7 @@ def _circles(scope: Scope) -> None:
                     for job in jobs_of(other.steps or ())
                     if job in scope.document.jobs
                     for write in scope.document.jobs[job].writes
-                }
+                } | {scope.document.sources[source].into for source in sources_of(other.steps or ()) if source in scope.document.sources}
                 if form.files in written:
                     starts[writer].append((name, trigger))
     reported: set[frozenset[str]] = set()

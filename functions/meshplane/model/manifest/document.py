@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Strict, StringConstraints, WithJsonSchema
 from meshplane.model.manifest.jobs import JobName, JobPart
 from meshplane.model.manifest.parts import Description, OneOrList, Part, Text, field, refuse
 from meshplane.model.manifest.pipelines import PipelineName, PipelinePart
+from meshplane.model.manifest.sources import SourceName, SourcePart
 from meshplane.model.manifest.tables import ProjectName, TableName, TablePart
 from meshplane.model.problems import LATER
 
@@ -52,11 +53,12 @@ class PolicyPart(Part):
 class Document(Part):
     """A Meshplane project: what a data engineer writes."""
 
-    later: ClassVar[Mapping[str, str]] = {"sources": "data", "dashboard": "deploy", "alarms": "deploy"}
+    later: ClassVar[Mapping[str, str]] = {"dashboard": "deploy", "alarms": "deploy"}
 
     api_version: Literal["meshplane/v1"] = field("The version of this format.")
     kind: Literal["Project"] = field("Always Project.")
     metadata: Metadata = field("Who the project is.")
+    sources: dict[SourceName, SourcePart] = field("What is fetched from outside, by name.", default_factory=dict)
     tables: dict[TableName, TablePart] = field("Tables by name.", default_factory=dict)
     jobs: dict[JobName, JobPart] = field("Glue jobs by name.", default_factory=dict)
     pipelines: dict[PipelineName, PipelinePart] = field("Pipelines by name.", default_factory=dict)

@@ -10,26 +10,29 @@ from typing import Any
 
 from meshplane.model import project as plain
 from meshplane.model.domain import RuleDefaults
-from meshplane.model.manifest import promises
+from meshplane.model.manifest import fetching, promises
 from meshplane.model.manifest.document import Document
 from meshplane.model.manifest.jobs import JobPart, Options, Read
 from meshplane.model.manifest.parts import byte_size
 from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart
 from meshplane.model.manifest.tables import Projected, TablePart
+from meshplane.model.sources import Source
 from meshplane.model.types import Field
 
 
 def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -> plain.Project:
     """The validated project of one environment. `defaults`: what the domain says of rules that do not say it."""
     meta = document.metadata
+    sources = {name: fetching.source(name, part, document.tables) for name, part in document.sources.items()}
     return plain.Project(
         name=meta.name,
         title=meta.title,
         owner=meta.owner,
         description=meta.description,
+        sources=sources,
         tables={name: table(name, part, defaults) for name, part in document.tables.items()},
         jobs={name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
-        pipelines={name: pipeline(meta.name, name, part) for name, part in document.pipelines.items()},
+        pipelines={name: pipeline(meta.name, name, part, sources) for name, part in document.pipelines.items()},
         policy=plain.Policy(**document.policy.model_dump()),
     )
 
@@ -131,11 +134,11 @@ def options(part: JobPart, tables: Mapping[str, TablePart]) -> dict[str, object]
     return {}
 
 
-def pipeline(own: str, name: str, part: PipelinePart) -> plain.Pipeline:
+def pipeline(own: str, name: str, part: PipelinePart, sources: Mapping[str, Source]) -> plain.Pipeline:
     """A pipeline with its steps and triggers."""
     return plain.Pipeline(
         name=name,
-        steps=tuple(step(each) for each in part.steps or ()),
+        steps=tuple(step(each, sources) for each in part.steps or ()),
         asl=plain.OwnAsl(part.asl.file, part.asl.targets) if part.asl else None,
         triggers=tuple(trigger(own, each, form) for each, form in part.triggers.items()),
         window=part.window or "",
@@ -147,17 +150,19 @@ def pipeline(own: str, name: str, part: PipelinePart) -> plain.Pipeline:
     )
 
 
-def step(part: StepPart) -> plain.Step:
+def step(part: StepPart, sources: Mapping[str, Source]) -> plain.Step:
     """A step in its long form; each branch of parallel is a sequence."""
     if part.parallel is not None:
-        return plain.Parallel(tuple(_branch(each) for each in part.parallel))
+        return plain.Parallel(tuple(_branch(each, sources) for each in part.parallel))
     if part.sequence is not None:
-        return plain.Sequence(tuple(step(each) for each in part.sequence))
+        return plain.Sequence(tuple(step(each, sources) for each in part.sequence))
+    if part.ingest is not None:
+        return plain.IngestStep(sources[part.ingest], part.retry, part.retry_after)
     return plain.JobStep(part.job or "", part.retry, part.retry_after, part.arguments)
 
 
-def _branch(part: StepPart) -> tuple[plain.Step, ...]:
-    return tuple(step(each) for each in part.sequence) if part.sequence is not None else (step(part),)
+def _branch(part: StepPart, sources: Mapping[str, Source]) -> tuple[plain.Step, ...]:
+    return tuple(step(each, sources) for each in part.sequence) if part.sequence is not None else (step(part, sources),)
 
 
 def trigger(own: str, name: str, part: TriggerPart) -> plain.Trigger:

@@ -55,12 +55,13 @@ STEP_SCHEMA: JsonSchema = {
 
 
 class StepPart(Part):
-    """A step: a job's name, a job with its retry, steps side by side, or a sequence inside those."""
+    """A step: a job's name, a job or source with its retry, steps side by side, or a sequence inside those."""
 
-    later: ClassVar[Mapping[str, str]] = {"ingest": "data", "map": "operate", "when": "operate", "approve": "operate", "gate": "data"}
+    later: ClassVar[Mapping[str, str]] = {"map": "operate", "when": "operate", "approve": "operate", "gate": "data"}
     short = ({"type": "string", "description": "A job of this project."}, STEP_SCHEMA)
 
     job: Text | None = field("A job of this project.", default=None)
+    ingest: Text | None = field("A source of this project: it is fetched.", default=None)
     retry: Whole = field("How often again after a failure: the only retry there is. Default 0.", default=0, ge=0, le=10)
     retry_after: RetryAfter = field("Wait before the first retry; it doubles. Default 30s.", default="30s")
     arguments: dict[str, Setting] = field("Further Glue arguments of this step, `--name: value`.", default_factory=dict)

@@ -1,0 +1,101 @@
+"""One GET towards a declared host: the adapter behind `flows.ingest_api.Http`, made by `wiring`.
+
+The name is resolved once and the connection goes to that address, with the certificate checked against the name; redirects stay at
+the same scheme, host and port; size (decoded) and time are capped. Nothing is logged here, and credentials are only in headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+
+from meshplane.errors import Broken, Refused
+from meshplane.model.sources import Response
+from meshplane.model.urls import Allowed, Place, place
+from meshplane.net.addresses import Resolve, public_address, system_resolver
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_SECONDS = 60.0
+MAX_REDIRECTS = 3
+_CHUNK = 64 * 1024
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps of one answer: decoded bytes, and seconds from the first byte sent."""
+
+    bytes: int = MAX_BYTES
+    seconds: float = MAX_SECONDS
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class SafeHttp:
+    """`tick` is a monotonic clock in seconds."""
+
+    def __init__(
+        self, allowed: Allowed, tick: Callable[[], float], resolve: Resolve = system_resolver, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._allowed, self._tick, self._resolve = allowed, tick, resolve
+        self._limits = limits
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Response:
+        """The answer, whatever its status. Raises Refused for a URL or answer that is not allowed, Broken for a connection that failed."""
+        start, ends = self._place(url), self._tick() + self._limits.seconds
+        address = start.host if start.is_loopback else public_address(start.host, start.port, self._resolve)
+        with _pool(start, address) as pool:
+            for _ in range(MAX_REDIRECTS + 1):
+                answer = self._once(pool, start, url, headers, ends)
+                if answer.status not in _REDIRECTS:
+                    return answer
+                url = urljoin(url, answer.headers.get("location", ""))
+                if self._place(url) != start:
+                    raise Refused(f"{start.host} redirects to another host, which is not followed")
+        raise Refused(f"{start.host} redirects more than {MAX_REDIRECTS} times")
+
+    def _place(self, url: str) -> Place:
+        found, why = place(url, self._allowed)
+        if found is None:
+            raise Refused(why)
+        return found
+
+    def _once(self, pool: Any, start: Place, url: str, headers: Mapping[str, str], ends: float) -> Response:
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        host = f"{start.host}:{start.port}" if start.is_loopback else start.host
+        sent = {"Accept": "application/json", "User-Agent": "meshplane", "Accept-Encoding": "gzip", **headers, "Host": host}
+        try:
+            answer = pool.urlopen("GET", target, headers=sent, redirect=False, retries=False, preload_content=False)
+            try:
+                body = self._body(answer, start, ends)
+            finally:
+                answer.close()
+        except urllib3.exceptions.HTTPError as error:
+            raise Broken(f"{start.host}: the connection failed ({type(error).__name__})") from error
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+
+    def _body(self, answer: Any, start: Place, ends: float) -> bytes:
+        held = bytearray()
+        while chunk := answer.read(_CHUNK, decode_content=True):
+            held += chunk
+            if len(held) > self._limits.bytes:
+                raise Refused(f"{start.host} answered more than {self._limits.bytes} bytes; ask for smaller pages")
+            if self._tick() > ends:
+                raise Broken(f"{start.host} took longer than {self._limits.seconds:.0f} s to answer")
+        return bytes(held)
+
+
+def _pool(start: Place, address: str) -> Any:
+    timeout = urllib3.Timeout(connect=5, read=20)
+    if start.is_loopback:
+        return urllib3.HTTPConnectionPool(address, start.port, timeout=timeout)
+    # The certificate and the handshake are the name's, the connection is the judged address's.
+    return urllib3.HTTPSConnectionPool(
+        address, start.port, timeout=timeout, cert_reqs="CERT_REQUIRED", assert_hostname=start.host, server_hostname=start.host
+    )

@@ -1,0 +1,108 @@
+"""Real HTTP servers on loopback: a shop's cursor-paged API that throttles and fails, and an exchange-rate API of dated documents."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "s3cr3t-t0ken"  # of a server that lives as long as a test
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Api:
+    """`asked` lists every request's path and query; `answer` is what a test programs."""
+
+    asked: list[str] = field(default_factory=list)
+    failing: list[Answer] = field(default_factory=list)  # what the next requests get instead
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def answer(self, path: str, query: dict[str, str], headers: Any) -> Answer:
+        raise NotImplementedError
+
+
+def as_json(document: Any, status: int = 200, **headers: str) -> Answer:
+    return status, headers, json.dumps(document).encode()
+
+
+@dataclass
+class Shop(Api):
+    """250 orders, 100 a page; from the third page on `amount` is a number and a column `channel` is there."""
+
+    changed: dict[int, str] = field(default_factory=dict)
+
+    def orders(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for number in range(250):
+            at = f"2030-01-01T{number // 60:02}:{number % 60:02}:00Z"
+            row: dict[str, Any] = {"id": str(number), "amount": f"{number}.50", "updated_at": at}
+            if number >= 200:
+                row |= {"amount": number + 0.5, "channel": "app"}
+            if number in self.changed:
+                row |= {"amount": "0.01", "updated_at": self.changed[number]}
+            rows.append(row)
+        return sorted(rows, key=lambda row: str(row["updated_at"]))
+
+    def answer(self, path: str, query: dict[str, str], headers: Any) -> Answer:
+        if headers.get("Authorization") != f"Bearer {TOKEN}":
+            return as_json({"error": "who are you"}, 401)
+        rows = [row for row in self.orders() if str(row["updated_at"]) > query.get("since", "")]
+        start = int(query.get("cursor", "0"))
+        following = start + 100 if start + 100 < len(rows) else None
+        return as_json({"data": {"items": rows[start : start + 100]}, "next": following})
+
+
+@dataclass
+class Rates(Api):
+    """A document per day; 404 on weekends; a day may be restated."""
+
+    restated: dict[str, float] = field(default_factory=dict)
+
+    def answer(self, path: str, query: dict[str, str], headers: Any) -> Answer:
+        day = path.rsplit("/", 1)[1]
+        if date.fromisoformat(day).weekday() >= 5:
+            return as_json({"error": "no rates on a holiday"}, 404)
+        return as_json({"base": "EUR", "date": day, "rates": {"USD": self.restated.get(day, 1.1), "CHF": 0.95}})
+
+
+@contextmanager
+def serving(api: Api) -> Iterator[Api]:
+    """The API behind a port of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            api.asked.append(self.path)
+            parts = urlsplit(self.path)
+            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            status, headers, body = api.failing.pop(0) if api.failing else api.answer(parts.path, query, self.headers)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -23,6 +23,7 @@ from samtranslator.yaml_helper import yaml_parse
 from meshplane_cli.local.template.handlers import Made, Target
 from meshplane_cli.local.template.intrinsics import ABSENT, Evaluator
 from meshplane_cli.local.template.services import HANDLERS
+from meshplane_cli.local.template.tagging import TAGGERS
 
 MEMORY = "platform/stack.json"
 _MANAGED = {
@@ -50,11 +51,16 @@ class Deployed:
     removed: tuple[str, ...]
 
 
-def deploy(template: Path, parameters: Mapping[str, str], target: Target, bucket: str) -> Deployed:
-    """Bring the stack to the template. Raises ValueError for a template that is wrong, or names a type that nobody handles here."""
+def deploy(
+    template: Path, parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None
+) -> Deployed:
+    """Bring the stack to the template. `tags` go onto what is made or changed, and touch nothing else (D4).
+
+    Raises ValueError for a template that is wrong, or names a type that nobody handles here.
+    """
     body = _translated(template, parameters, target.region)
     before = _remembered(target, bucket)
-    deployment = _Deployment(body, parameters, target, before)
+    deployment = _Deployment(body, parameters, target, before, tags or {})
     try:
         deployment.run()
     finally:  # also after a fault: what was made is remembered
@@ -84,8 +90,10 @@ def _translated(template: Path, parameters: Mapping[str, str], region: str) -> d
 
 
 class _Deployment:
-    def __init__(self, body: Mapping[str, Any], parameters: Mapping[str, str], target: Target, before: Mapping[str, Record]) -> None:
-        self._body, self._target, self._before = body, target, before
+    def __init__(
+        self, body: Mapping[str, Any], parameters: Mapping[str, str], target: Target, before: Mapping[str, Record], tags: Mapping[str, str]
+    ) -> None:
+        self._body, self._target, self._before, self._tags = body, target, before, tags
         self._resources: Mapping[str, Any] = body["Resources"]
         self._open: list[str] = []
         self.records: dict[str, Record] = {}
@@ -134,6 +142,8 @@ class _Deployment:
             return before
         earlier = before.ref if before is not None and before.type == kind else ""
         made: Made = HANDLERS[kind].put(self._target, logical, properties, earlier)
+        if self._tags and kind in TAGGERS:
+            TAGGERS[kind](self._target, made, self._tags)
         if before is not None and before.ref != made.ref:
             HANDLERS[before.type].remove(self._target, before.ref)  # replaced, as CloudFormation does it: new first, then old
         self.made.append(logical)

@@ -27,6 +27,7 @@ RESERVED_ARGUMENTS = frozenset(
         "--meshplane-run",
         "--meshplane-step",
         "--meshplane-attempt",
+        "--meshplane-gate",
         "--JOB_NAME",
         "--JOB_ID",
         "--JOB_RUN_ID",

@@ -11,11 +11,17 @@ from meshplane.model.earlier_contracts import import_expectations, import_schema
 from meshplane.model.odcs import Promised, export, promised
 from meshplane.model.odcs_reading import Unmapped, import_odcs, plain
 from meshplane.model.reading import read
+from meshplane_cli.main import EPILOG
 from meshplane_cli.manifests import project_of
 from meshplane_cli.output import USAGE, CliError, emit, say, show
 from meshplane_cli.surroundings import JsonOption, checkout
 
-app = typer.Typer(help="A table's promises in the Open Data Contract Standard 3.x.", no_args_is_help=True)
+app = typer.Typer(
+    help="A table's promises in the Open Data Contract Standard 3.x. Both verbs take --json.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command("export")

@@ -149,5 +149,10 @@ def test_a_name_that_mixes_public_and_private_is_refused_and_a_public_one_is_res
     with pytest.raises(Refused):
         public_address("api.example.org", 443, lambda host, port: [])
     asked: list[str] = []
-    assert public_address("api.example.org", 443, lambda host, port: asked.append(host) or ["1.1.1.1", "2606:4700::1"]) == "1.1.1.1"
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["1.1.1.1", "2606:4700::1"]
+
+    assert public_address("api.example.org", 443, resolve) == "1.1.1.1"
     assert asked == ["api.example.org"]

@@ -197,7 +197,8 @@ def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
         "sources: { s: { rest: https://a.example.org/, into: r, run: drain } }\nalarms: {}\n"
         "tables:\n  r: { layer: raw, format: json, columns: { id: string } }\n  o: { layer: refined, columns: { id: long }, onDelete: purge, name: x }\n"
         "dashboard: default\n"
-        "jobs:\n  l: { script: a.py }\npipelines:\n  p:\n    steps: [{ map: x }, { when: x }]\n    triggers: { t: { table: a.b } }\n"
+        "jobs:\n  l: { script: a.py }\npipelines:\n"
+        "  p:\n    steps: [{ map: x }, { when: x }]\n    triggers: { t: { table: a.b } }\n"
         "policy: { adopt: named }\nenvironments: { dev: { tables.o.onDelete: purge } }\n"
     )
     problems = manifest.check(text, file="f", project="sales")

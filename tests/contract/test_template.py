@@ -169,6 +169,14 @@ def test_no_role_can_remove_data_or_a_table(resources: dict[str, Any]) -> None:
             assert all("-artifacts-" in resource["Fn::Sub"] for resource in statement["Resource"])
 
 
+def test_no_role_can_delete_what_somebody_put_beside_a_manifest(resources: dict[str, Any]) -> None:
+    """docs/decisions/0005: it is the uploader's."""
+    deleting = [(role, s) for role, s in statements(resources) if "s3:DeleteObject" in actions(s)]
+    assert {role for role, _ in deleting} == {"ReconcileProjectRole"}
+    keys = {s["Effect"]: sorted(resource["Fn::Sub"].partition("${Env}/")[2] for resource in s["Resource"]) for _, s in deleting}
+    assert keys == {"Allow": ["*/files/*", "glue-temp/*", "releases/*"], "Deny": ["manifests/*"]}
+
+
 def test_roles_are_made_only_on_the_projects_path_and_with_the_boundary(resources: dict[str, Any]) -> None:
     for role, statement in statements(resources):
         if any(

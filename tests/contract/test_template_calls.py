@@ -142,7 +142,8 @@ def granted() -> dict[str, set[str]]:
     out = {}
     for role in FLOWS:
         policies = [policy for policy in resources[role]["Properties"]["Policies"] if "Fn::If" not in policy]
-        rows = [statement["Action"] for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        rows = [statement["Action"] for statement in statements if statement["Effect"] == "Allow"]
         out[role] = {action for row in rows for action in ([row] if isinstance(row, str) else row)}
     return out
 

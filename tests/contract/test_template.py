@@ -67,7 +67,8 @@ def of(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def test_cfn_lint_passes() -> None:
-    done = subprocess.run([Path(sys.executable).with_name("cfn-lint"), "template.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
+    program = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([program, "template.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -8,15 +8,15 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
-from tests.aws.clock import StandingClock
-from tests.unit.kinds.sample import ARN, BASELINE, CONTEXT, NAMING, PLANE, SALES
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.opening import Opening
 from meshplane.aws.listings import Listings
 from meshplane.kinds import event_rule, glue_job, log_group, role, schedule, schedule_group, state_machine
 from meshplane.model.resource import Provenance, Want, ownership_tags
+from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
+from tests.aws.clock import StandingClock
+from tests.unit.kinds.sample import ARN, BASELINE, CONTEXT, NAMING, PLANE, SALES
 
 FOREIGN = dict(ownership_tags(OTHER))
 

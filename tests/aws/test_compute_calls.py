@@ -7,15 +7,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from tests.aws.behaviour import OTHER, OWNER, writes
-from tests.aws.clock import StandingClock
-from tests.unit.kinds.sample import CONTEXT, NAMING, SALES
-
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.opening import Opening
 from meshplane.aws.listings import Listings
 from meshplane.kinds import event_rule, glue_job, log_group, role, schedule, schedule_group, state_machine
 from meshplane.model.resource import Done, Provenance, ownership_tags
+from tests.aws.behaviour import OTHER, OWNER, writes
+from tests.aws.clock import StandingClock
+from tests.unit.kinds.sample import CONTEXT, NAMING, SALES
 
 KINDS: tuple[Any, ...] = (role.KIND, glue_job.KIND, log_group.KIND, state_machine.KIND, event_rule.KIND, schedule_group.KIND, schedule.KIND)
 

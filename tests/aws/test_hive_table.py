@@ -7,8 +7,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
-from tests.aws.table_estate import NAMING, make_baseline, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.iceberg import catalog
@@ -17,6 +15,8 @@ from meshplane.errors import Conflict, Rejected
 from meshplane.kinds.hive_table import KIND, HiveColumn, HiveTableSpec
 from meshplane.kinds.iceberg_table import ownership_properties
 from meshplane.model.resource import Effect, Id, Want
+from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject
+from tests.aws.table_estate import NAMING, make_baseline, opening
 
 DATABASE = NAMING.database("raw")
 SPEC = HiveTableSpec(

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.aws.behaviour import OWNER
-from tests.aws.table_estate import NAMING, empty_estate, endpoint, loaded, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term
 from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, Primitive, StructType
+from tests.aws.behaviour import OWNER
+from tests.aws.table_estate import NAMING, empty_estate, endpoint, loaded, opening
 
 pytestmark = pytest.mark.spark
 

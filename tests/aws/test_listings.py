@@ -9,14 +9,14 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.aws.behaviour import OTHER, OWNER
-from tests.unit.kinds.sample import NAMING
 
 from meshplane import aws
 from meshplane.aws.clients import Clients
 from meshplane.aws.listings import Listings
 from meshplane.errors import Denied, PlaneError
 from meshplane.model.resource import ownership_tags
+from tests.aws.behaviour import OTHER, OWNER
+from tests.unit.kinds.sample import NAMING
 
 
 def sent(clients: Clients) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.aws.plane_world import World
 
 from meshplane.aws.clients import Clients
 from meshplane.errors import NotFound
 from meshplane.ports import DeletedManifest, Manifest
+from tests.aws.plane_world import World
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 from moto.sns.models import sns_backends
-from tests.aws.behaviour import OWNER
-from tests.aws.test_adapters import opened
-from tests.unit.kinds.sample import ACCOUNT, CONTEXT, PLANE, REGION, SALES, side_by_side, with_steps
 
 from meshplane.aws.clients import Clients
 from meshplane.kinds import glue_job, state_machine
 from meshplane.model.project import JobStep, Pipeline
 from meshplane_cli.local.repairs import glue_job_runs
+from tests.aws.behaviour import OWNER
+from tests.aws.test_adapters import opened
+from tests.unit.kinds.sample import ACCOUNT, CONTEXT, PLANE, REGION, SALES, side_by_side, with_steps
 
 RUN = {"schema": 1, "run_id": "daily-1", "project": "sales", "pipeline": "daily", "trigger": "landed", "window_start": "", "params": {}}
 LOAD, REVENUE = JobStep("load_orders"), JobStep("daily_revenue")

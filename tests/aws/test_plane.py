@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.aws.plane_world import ROOT, World
 
 from meshplane.aws.clients import Clients
 from meshplane.errors import Problem
 from meshplane.flows.plan_project import plan_project
 from meshplane.plan.record import release_json
 from meshplane_cli import main
+from tests.aws.plane_world import ROOT, World
 
 PROJECTS = ("customers", "sales")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.aws.plane_world import World
 
 from meshplane.aws.clients import Clients
+from tests.aws.plane_world import World
 
 TABLES, JOBS, OTHERS = 20, 10, 1000
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.aws.plane_world import World
 
 from meshplane.aws import state_store
 from meshplane.aws.clients import Clients
@@ -20,6 +19,7 @@ from meshplane.model.windows import iso
 from meshplane.plan.planner import Known
 from meshplane.plan.record import Record
 from meshplane.ports import Begun
+from tests.aws.plane_world import World
 
 LEASE = timedelta(seconds=210)
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
-from tests.aws.table_estate import NAMING, make_baseline, opening
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.kinds.table_optimizer import CHUNK, TableOptimizerAdapter
@@ -17,6 +15,8 @@ from meshplane.kinds.iceberg_table import ownership_properties
 from meshplane.kinds.table_optimizer import KIND, TYPES, OptimizerSpec, configurations
 from meshplane.model.project import Optimizers
 from meshplane.model.resource import Id, Owner, Want
+from tests.aws.behaviour import OTHER, OWNER, AdapterBehaviour, Subject, writes
+from tests.aws.table_estate import NAMING, make_baseline, opening
 
 DATABASE = NAMING.database("refined")
 ENABLED, SETTINGS = configurations(Optimizers())["compaction"]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from syrupy.assertion import SnapshotAssertion
-from tests.cli.conftest import Cli
 
 from meshplane.model.project import Param
 from meshplane.model.runs import Arrival, PipelinePolicy, Run, StepEnd, TriggerMessage, run_id
 from meshplane.model.windows import moment
 from meshplane.plan.record import release_of
+from tests.cli.conftest import Cli
 
 Put = Callable[[str, str, object], None]
 AT = "2030-05-01T12:00:00Z"

@@ -14,9 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import parquet
 from pyiceberg.catalog.glue import GlueCatalog
-from tests.cli.conftest import Cli
 
 from meshplane.aws.clients import Clients
+from tests.cli.conftest import Cli
 
 
 @pytest.fixture

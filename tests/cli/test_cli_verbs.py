@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from tests.cli.conftest import ROOT, Cli
 
 from meshplane_cli.main import VERBS
 from meshplane_cli.output import CODES
 from meshplane_cli.reference import page
+from tests.cli.conftest import ROOT, Cli
 
 
 def test_help_names_every_verb_and_every_exit_code(cli: Cli, snapshot: SnapshotAssertion) -> None:

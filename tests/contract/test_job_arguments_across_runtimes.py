@@ -8,10 +8,10 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from tests.unit.kinds.sample import CONTEXT, SALES
 
 from dp_foundation.config import arguments
 from meshplane.kinds import glue_job
+from tests.unit.kinds.sample import CONTEXT, SALES
 
 WANTS = {want.id.label: want.spec for want in glue_job.KIND.desired(SALES, CONTEXT)}
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from tests.contract.probes import Answers, answered
 
 from meshplane_cli.local import role_credentials
+from tests.contract.probes import Answers, answered
 
 MILLIS = 1_000_000_000_000
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.jobs.job_world import ACCOUNT, REGION, World, bucket
 
 from dp_foundation import storage
 from dp_foundation.run.current import begin
+from tests.jobs.job_world import ACCOUNT, REGION, World, bucket
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,10 +13,10 @@ from typing import Any
 import boto3
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
-from tests.jobs.spark_ddl import fields, schema
 
 from dp_foundation.config.arguments import invocation
 from dp_foundation.run.current import at_exit, begin
+from tests.jobs.spark_ddl import fields, schema
 
 REGION, ACCOUNT = "eu-central-1", "390403879405"
 _projects = itertools.count(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.types import StringType
+
 from tests.jobs.job_world import World
 
 HERE = Path(__file__).parent

@@ -13,7 +13,6 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped, unused-ignore]
 import pytest
-from tests.jobs.job_world import World
 
 from dp_foundation.config.arguments import Column, CsvFormat, parse
 from dp_foundation.errors import ConfigError
@@ -30,6 +29,7 @@ from meshplane.model.project import Job, Project, Table, TableRef, Write
 from meshplane.model.release import PlatformRelease
 from meshplane.model.types import Decimal, Field, Primitive
 from meshplane_cli.platform import library_zip
+from tests.jobs.job_world import World
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"pyspark", "boto3", "botocore", "yaml", "py4j", "meshplane"}

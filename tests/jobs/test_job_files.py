@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.jobs.job_world import World, bucket
 
 from dp_foundation.builtin import files
 from dp_foundation.builtin.files import landed_name, partition_of
@@ -13,6 +12,7 @@ from dp_foundation.config.arguments import Table
 from dp_foundation.errors import ConfigError
 from dp_foundation.io.readers import read_table
 from dp_foundation.run.ledger import FileVersion
+from tests.jobs.job_world import World, bucket
 
 HIVE = Table("raw", "sales", "raw", "db", "sales_raw", "s3://b/sales/raw/", "csv", hive_partition=("dt",))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.jobs.job_world import World, bucket
 
 from dp_foundation.run.current import at_exit, begin
+from tests.jobs.job_world import World, bucket
 
 pytestmark = pytest.mark.spark
 LEGACY = Path(__file__).parent / "legacy"

@@ -7,11 +7,11 @@ import logging
 
 import boto3
 import pytest
-from tests.jobs.job_world import World
 
 from core.logging.logger import get_logger
 from dp_foundation.config.secrets import get_secret
 from dp_foundation.errors import ConfigError
+from tests.jobs.job_world import World
 
 
 def test_json_lines_carry_the_run_and_the_root_logger_is_left_alone(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.jobs.job_world import World
 
 from dp_foundation.builtin import merge
 from dp_foundation.errors import ConfigError, DataError, SchemaMismatchError
 from dp_foundation.io.writers import merge_iceberg
+from tests.jobs.job_world import World
 
 pytestmark = pytest.mark.spark
 JOB = {

@@ -7,13 +7,13 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
-from tests.jobs.job_world import World, bucket
 
 from dp_foundation import storage
 from dp_foundation.errors import SchemaMismatchError
 from dp_foundation.io.readers import read_iceberg, read_table
 from dp_foundation.io.writers import write_iceberg
 from dp_foundation.run.current import begin
+from tests.jobs.job_world import World, bucket
 
 pytestmark = pytest.mark.spark
 

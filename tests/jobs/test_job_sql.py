@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.jobs.job_world import World, bucket
 
 from dp_foundation.builtin import sql
 from dp_foundation.builtin.sql import variables, with_views
 from dp_foundation.config.arguments import Run
 from dp_foundation.errors import ConfigError
+from tests.jobs.job_world import World, bucket
 
 
 @pytest.mark.parametrize(

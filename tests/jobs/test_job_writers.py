@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import IntegerType, LongType, StringType
-from tests.jobs.job_world import World, bucket
 
 from dp_foundation.errors import DataError, SchemaMismatchError, TableRefusedError
 from dp_foundation.iceberg import catalog, maintenance
 from dp_foundation.io import align, commits, writers
 from dp_foundation.io.writers import merge_iceberg, write_iceberg
 from dp_foundation.run.current import at_exit, begin
+from tests.jobs.job_world import World, bucket
 
 pytestmark = pytest.mark.spark
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.glue_stack import CATALOG, CONF, ROLE, Stack, stack
 
 from meshplane_cli.local import role_credentials
+from tests.local.glue_stack import CATALOG, CONF, ROLE, Stack, stack
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
@@ -297,10 +297,9 @@ def test_lost_warm_jvm_is_replaced_by_a_warm_one(aws: Stack, monkeypatch: pytest
 
 
 def test_lock_names_what_is_there(tmp_path: Path) -> None:
-    from tests.local.glue_stack import ROOT
-
     from meshplane_cli.local import jars
     from meshplane_cli.local.java import SetupError
+    from tests.local.glue_stack import ROOT
 
     (tmp_path / "glue_jobs").mkdir()
     lines = (ROOT / "glue_jobs" / "jars.lock").read_text(encoding="utf-8").splitlines()

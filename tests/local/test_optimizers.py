@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.local.glue_stack import ROLE, Stack, stack
 
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.optimizers import Optimizers
+from tests.local.glue_stack import ROLE, Stack, stack
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.flows.fakes import Plane, manifest
-
 from meshplane.flows.plan_project import plan_project
+from tests.unit.flows.fakes import Plane, manifest
 
 READS = "  report: { script: jobs/report.py, reads: [{ table: customers.contacts, columns: [segment] }], writes: orders }"
 BEFORE = manifest("customers", tables={"contacts": "{ id: long, segment: string }"}, readers="sales")

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.flows.fakes import Plane, Table, manifest
 
 from meshplane.errors import ServiceFault
 from meshplane.model.runs import Run
+from tests.unit.flows.fakes import Plane, Table, manifest
 
 MORE = {"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}
 OTHER = {"refunds": "{ id: long, why: string }", "returns": "{ id: long }"}

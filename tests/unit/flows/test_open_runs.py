@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.flows.run_fakes import MACHINE, World, manual, world
-
 from meshplane.flows.open_runs import ProjectRuns
 from meshplane.flows.run_slots import start_open
 from meshplane.flows.start_run import start_run
+from tests.unit.flows.run_fakes import MACHINE, World, manual, world
 
 
 def busy() -> World:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.flows.fakes import Plane, manifest
-
 from meshplane.flows.plan_project import plan_project
+from tests.unit.flows.fakes import Plane, manifest
 
 
 def asked(plane: Plane, **request: Any) -> dict[str, Any]:

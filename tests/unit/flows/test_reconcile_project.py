@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from tests.unit.flows.fakes import HERE, Plane, Spec, Thing, manifest
 
 from meshplane.errors import Conflict, Denied, NotReady, Rejected, ServiceFault, Throttled
 from meshplane.flows.reconcile_project import reconcile_message
 from meshplane.model.bundle import bundle
 from meshplane.model.resource import Id, Owner, Wait
 from meshplane.plan.retry import STALLED_AFTER
+from tests.unit.flows.fakes import HERE, Plane, Spec, Thing, manifest
 
 ROLE = Id("role", "sales", "role")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

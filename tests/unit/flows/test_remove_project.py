@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.unit.flows.fakes import Plane, Spec, Thing, manifest
 
 from meshplane.errors import Denied
 from meshplane.model.resource import Owner
 from meshplane.model.runs import Run
+from tests.unit.flows.fakes import Plane, Spec, Thing, manifest
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 RESTING = ["iceberg_table:landed (rests)", "iceberg_table:orders (rests)"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.unit.flows.fakes import Plane, manifest
 
 from meshplane.model.runs import Run
+from tests.unit.flows.fakes import Plane, manifest
 
 APPROVED = "{ approve: %s }"
 

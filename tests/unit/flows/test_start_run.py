@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
 
 from meshplane.errors import Denied, Throttled
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import PATIENCE, read_and_start, start_run
 from meshplane.model.project import Param
 from meshplane.model.runs import Arrival, Run
+from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
 
 
 def settle(at: World) -> None:

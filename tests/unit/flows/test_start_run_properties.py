@@ -11,12 +11,12 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.flows.run_fakes import NOON, SETTLE, Killed, World, arrived, manual, world
 
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import start_run
 from meshplane.flows.sweep_runs import SweepPorts, sweep_runs
 from meshplane.model.runs import Arrival, TriggerMessage
+from tests.unit.flows.run_fakes import NOON, SETTLE, Killed, World, arrived, manual, world
 
 FILES = [f"sales/orders_raw/{name}.csv" for name in "abcdef"]
 WISHES = ["1", "2", "3", "4"]

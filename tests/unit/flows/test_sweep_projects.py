@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.unit.flows.fakes import Plane, manifest
 
 from meshplane.errors import Denied
 from meshplane.flows.sweep_projects import reason
 from meshplane.model.windows import iso
 from meshplane.ports import Due, Look
+from tests.unit.flows.fakes import Plane, manifest
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SOON, PAST = iso(NOW + timedelta(minutes=1)), iso(NOW - timedelta(minutes=1))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
-from tests.unit.flows.run_fakes import MACHINE, NOON, World, arrived, manual, message, world
 
 from meshplane.errors import PlaneError, Throttled
 from meshplane.flows.record_run import record_run
@@ -14,6 +13,7 @@ from meshplane.flows.start_run import start_run
 from meshplane.flows.sweep_runs import SweepPorts, success_event, sweep_runs
 from meshplane.model.runs import Arrival, PipelinePolicy, TriggerPolicy
 from meshplane.model.windows import iso
+from tests.unit.flows.run_fakes import MACHINE, NOON, World, arrived, manual, message, world
 
 UPSTREAM = MACHINE.replace("sales", "customers")
 

@@ -12,7 +12,6 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, DAILY, MERGE, NAMING, PLANE, REVENUE, SALES, TOP, table
 
 from meshplane.kinds import Kind, event_rule, glue_job, log_group, role, schedule, schedule_group, state_machine
 from meshplane.kinds.event_rule import canonical_pattern
@@ -22,6 +21,7 @@ from meshplane.model.job_arguments import CATALOG
 from meshplane.model.project import FilesTrigger, Job, OwnAsl, Pipeline, Project, ScheduleTrigger
 from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.resource import Id, Seen, Want
+from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, DAILY, MERGE, NAMING, PLANE, REVENUE, SALES, TOP, table
 
 KINDS: tuple[Any, ...] = (role.KIND, glue_job.KIND, log_group.KIND, state_machine.KIND, event_rule.KIND, schedule_group.KIND, schedule.KIND)
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "job.schema.json").read_text(encoding="utf-8"))

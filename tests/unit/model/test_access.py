@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, NAMING, PLANE, REVENUE, SALES, table
 
 from meshplane.model import access
 from meshplane.model.access import Access, canonical
 from meshplane.model.context import Neighbour
 from meshplane.model.project import OwnAsl, Pipeline, TableRef
+from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, NAMING, PLANE, REVENUE, SALES, table
 
 RAW, REFINED, CURATED, ARTIFACTS = (NAMING.bucket_arn(purpose) for purpose in ("raw", "refined", "curated", "artifacts"))
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from statelint.linter import Linter
 from syrupy.assertion import SnapshotAssertion
-from tests.unit.kinds.sample import ARN, CONTEXT, NAMING, PLANE, SALES, side_by_side, with_steps
 
 from meshplane.model import asl, own_asl
 from meshplane.model.project import JobStep, Pipeline, Sequence
+from tests.unit.kinds.sample import ARN, CONTEXT, NAMING, PLANE, SALES, side_by_side, with_steps
 
 LOAD, REVENUE, TOP = JobStep("load_orders"), JobStep("daily_revenue", retry=2), JobStep("top", arguments={"--limit": "10", "country": "DE"})
 

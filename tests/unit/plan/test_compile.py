@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.plan.toys import KINDS, an_id, want
 
 from meshplane.plan.compile import GraphError
 from meshplane.plan.compile import compile as compile_project
+from tests.unit.plan.toys import KINDS, an_id, want
 
 
 def _compiled(*wants: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.plan.toys import KINDS, US, desired, seen, want
 
 from meshplane.plan.guard import guard
 from meshplane.plan.planner import Plan, Sight, plan
+from tests.unit.plan.toys import KINDS, US, desired, seen, want
 
 
 def made(wants: list[Any], sees: list[Any]) -> Plan:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.plan.toys import KINDS, THEM, US, an_id, desired, seen, want
 
 from meshplane.errors import Denied
 from meshplane.model.project import Policy
 from meshplane.model.resource import Effect
 from meshplane.plan.digest import digest
 from meshplane.plan.planner import AT_REST, Action, Known, Plan, Sight, Verb, known_marks, plan, removed_roots
+from tests.unit.plan.toys import KINDS, THEM, US, an_id, desired, seen, want
 
 
 def made(wants: list[Any], sees: list[Any], **more: Any) -> Plan:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.plan.toys import KINDS, US, an_id, desired, seen, want
 
 from meshplane.errors import Conflict, Denied, ManifestInvalid, NotReady, Problem
 from meshplane.model.release import Release
@@ -19,6 +18,7 @@ from meshplane.plan.outcome import Outcome, State
 from meshplane.plan.planner import Known, Plan, Sight, plan
 from meshplane.plan.record import Record
 from meshplane.plan.retry import Failure
+from tests.unit.plan.toys import KINDS, US, an_id, desired, seen, want
 
 
 def made(wants: list[Any], sees: list[Any], **more: Any) -> Plan:

@@ -44,6 +44,7 @@ def execution_ended(ports: RunPorts, execution: Execution) -> str:
         ended=execution.ended or iso(ports.clock.now()),
         error=execution.error,
         cause=readable(execution.cause),
+        reason="",  # why it could not be started, when only the reply to its start was lost
     )
     return run.run_id if close_run(ports, ended, ports.runs.policies(run.project)) else ""
 

@@ -13,7 +13,7 @@ from tests.aws.plane_world import World
 LAYERS = ("raw", "refined", "curated")
 _DRAWN = {"RoleId", "revisionId", "VersionId", "ResponseMetadata", "storedBytes", "counts"}  # counts: of the last plan only
 _TIMES = {"CreateDate", "CreateTime", "UpdateTime", "CreatedOn", "LastModifiedOn", "creationDate", "creationTime", "CreationDate"}
-_TIMES |= {"LastModificationDate", "startDate", "stopDate", "last-updated-ms", "timestamp-ms"}
+_TIMES |= {"LastModificationDate", "startDate", "stopDate", "last-updated-ms", "timestamp-ms", "expires"}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 
@@ -158,5 +158,5 @@ def _state(world: World) -> dict[str, Any]:
             known = {str(key): [known.fingerprint, known.mark] for key, known in world.states.peek(project).inventory.items()}
             found[f"state {project}"] = {**asdict(record), "known": known, "held": held}
         elif not sk.startswith(("history#", "memory#")):
-            found[f"state {pk} {sk}"] = item
+            found[f"state {pk} {sk}"] = {key: value for key, value in item.items() if key not in ("version", "looked")}
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
@@ -15,10 +15,13 @@ from itertools import count
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from meshplane.aws.executions import RawLandings
+from meshplane.errors import PlaneError
+from meshplane.flows.sweep_projects import Swept, sweep_projects
+from meshplane.flows.sweep_runs import SweepPorts, sweep_runs
 from tests.aws.plane_world import ROOT, World
 from tests.crash.tap import Died, Mode, Tap
-
-from meshplane.errors import PlaneError
 
 PROJECTS = ("customers", "sales")
 VISIBILITY = timedelta(seconds=6 * 180)
@@ -33,6 +36,7 @@ class Platform:
 
     world: World
     tap: Tap
+    sweeps_runs: bool = False  # the sweep of runs looks at the raw bucket every hour: only where runs are played
     _waiting: deque[tuple[str, str]] = field(default_factory=deque)
     _numbers: count[int] = field(default_factory=count)
 
@@ -52,7 +56,7 @@ class Platform:
     def sweep(self) -> bool:
         """One sweep, five minutes after the last. Was anything to be done?"""
         self.world.clock(STEP)
-        swept = self._image(self.world.sweep)
+        swept = self.image(self._swept)
         self._take()
         found = bool(self._waiting) or not swept
         self.deliver()
@@ -65,7 +69,7 @@ class Platform:
             if not self.sweep():
                 return
         self.world.clock(STEP)
-        if queued := self.world.sweep().queued:
+        if queued := self._swept().queued:
             self.tap.wrong.append(f"not settled after {SWEEPS} sweeps: {queued}")
             self.world.queued()
 
@@ -88,9 +92,22 @@ class Platform:
         self.event(project)
 
     def _handled(self, project: str, message: str) -> bool:
-        return self._image(lambda: self.world.look(project, message))
+        return self.image(lambda: self.world.look(project, message))
 
-    def _image(self, work: Callable[[], object]) -> bool:
+    def _swept(self) -> Swept:
+        world = self.world
+        ports = SweepPorts(world.run_ports, RawLandings(world.clients, world.naming))
+
+        def runs(projects: Sequence[str]) -> Mapping[str, PlaneError]:
+            faults = sweep_runs(ports, projects) if self.sweeps_runs else {}
+            for fault in faults.values():
+                raise fault  # as one that the next sweep has to mend
+            return faults
+
+        return sweep_projects(world.states, world.manifests, world.queue, world.clock, runs)
+
+    def image(self, work: Callable[[], object]) -> bool:
+        """One invocation of a function. False when it died or failed: whoever called it calls again."""
         try:
             with self.tap.image():
                 work()

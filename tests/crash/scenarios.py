@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import boto3
-import botocore.endpoint
 from moto import mock_aws
-from tests.aws.plane_world import World
+
+from meshplane.aws.clients import Clients
+from tests.aws.plane_world import Moving, World
 from tests.crash import estate
+from tests.crash.executions import standing_still
 from tests.crash.forking import Brood, in_copy
 from tests.crash.platform import PROJECTS, Platform
 from tests.crash.tap import Mode, Tap
-
-from meshplane.aws.clients import Clients
 
 Scene = Callable[[Platform], None]
 
@@ -88,7 +86,7 @@ def put_back(platform: Platform) -> None:
     platform.settle()
 
 
-SCENES: Mapping[str, tuple[tuple[Scene, ...], Scene]] = {
+SCENES: dict[str, tuple[tuple[Scene, ...], Scene]] = {
     "create": ((), create),
     "change": ((create,), change),
     "remove": ((create,), remove),
@@ -127,11 +125,11 @@ class Played:
 @contextmanager
 def platform() -> Iterator[Platform]:
     """An empty plane on moto in this process, tapped."""
-    hurry = SimpleNamespace(sleep=lambda seconds: None)  # the SDK's back-off costs no time here
-    with mock_aws(), patch.object(botocore.endpoint, "time", hurry):
+    clock = Moving()
+    with mock_aws(), standing_still(clock):
         session = boto3.Session(region_name="eu-central-1")
         tap = Tap(session)
-        yield Platform(World(Clients(session)), tap)
+        yield Platform(World(Clients(session), clock), tap)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.core.models import botocore_stubber
+
 from tests.crash.forking import Brood
 
 READS = ("Get", "List", "Describe", "BatchGet", "Query", "Head", "Scan")

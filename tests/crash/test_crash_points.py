@@ -7,6 +7,7 @@ End state and creates and deletes per id are equal, a further reconcile is silen
 from __future__ import annotations
 
 import pytest
+
 from tests.crash.scenarios import play
 from tests.crash.tap import Mode
 

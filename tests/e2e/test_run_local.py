@@ -1,0 +1,48 @@
+"""`meshplane run-local`: a built-in and a script, on a Spark session that the library builds itself, against the AWS that is up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.plane import ROOT, Plane
+
+pytestmark = [pytest.mark.spark, pytest.mark.local]
+
+MANIFEST = """\
+apiVersion: meshplane/v1
+kind: Project
+metadata: { name: shop }
+tables:
+  items_raw: { layer: raw, format: csv, partition: dt, columns: { id: string, name: string } }
+  items: { layer: refined, columns: { id: long, name: string }, key: id }
+  names: { layer: curated, columns: { name: string, items: long }, key: name }
+jobs:
+  load: { use: merge, reads: items_raw, writes: items }
+  count: { script: jobs/count.py, reads: items, writes: { table: names, mode: merge } }
+"""
+SCRIPT = """\
+from dp_foundation.io.readers import read_table
+from dp_foundation.io.writers import write_iceberg
+from dp_foundation.spark.session import get_spark
+
+spark = get_spark("count")
+items = read_table(spark, "items")
+write_iceberg(items.groupBy("name").count().withColumnRenamed("count", "items"), "names", mode="merge")
+"""
+
+
+def test_a_built_in_and_a_script_run_here(plane: Plane) -> None:
+    for part in ("glue_jobs", "functions"):  # a checkout has them
+        (plane.folder / part).symlink_to(ROOT / part)
+    plane.write("shop", MANIFEST, {"jobs/count.py": SCRIPT})
+    plane.sync("shop")
+    assert plane.synced("shop") == ("True", "Applied"), plane.text("shop")
+    landed = plane.folder / "items.csv"
+    landed.write_text("id,name\n1,apple\n2,pear\n3,apple\n", encoding="utf-8")
+    plane.aws("s3", "cp", str(landed), f"s3://{plane.bucket('raw')}/shop/items_raw/dt=2026-01-01/items.csv")
+    for job in ("load", "count"):
+        done = plane.meshplane("run-local", f"shop.{job}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    database = plane.stack.naming.database("curated")
+    rows = plane.catalog.load_table(f"{database}.shop_names").scan().to_arrow().to_pylist()
+    assert sorted((row["name"], row["items"]) for row in rows) == [("apple", 2), ("pear", 1)]

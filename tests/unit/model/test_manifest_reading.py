@@ -222,6 +222,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8))
 def test_any_tree_is_accepted_or_refused_with_places(tree: dict[str, object]) -> None:

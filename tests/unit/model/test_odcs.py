@@ -88,6 +88,7 @@ def plain(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(tables())
 def test_a_generated_contract_comes_back_whole_and_its_second_export_is_equal_to_the_byte(table: Promised) -> None:
@@ -98,6 +99,7 @@ def test_a_generated_contract_comes_back_whole_and_its_second_export_is_equal_to
     assert export("sales", imported.tables[0]) == first
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(tables())
 def test_what_is_exported_passes_the_standards_own_schema(table: Promised) -> None:

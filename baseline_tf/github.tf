@@ -2,7 +2,8 @@
 # name. Each trusts exactly one subject; neither may change itself, the other or the provider.
 
 locals {
-  github_provider_arn = var.github_oidc_provider_arn != "" ? var.github_oidc_provider_arn : one(aws_iam_openid_connect_provider.github[*].arn)
+  # Its ARN follows from its address, so that the roles' trust stands in the plan.
+  github_provider_arn = var.github_oidc_provider_arn != "" ? var.github_oidc_provider_arn : "arn:aws:iam::${var.account_id}:oidc-provider/token.actions.githubusercontent.com"
 
   ci_subjects = {
     deploy = "repo:${var.repository}:environment:${var.env}"
@@ -24,7 +25,8 @@ resource "aws_iam_openid_connect_provider" "github" {
 }
 
 resource "aws_iam_role" "ci" {
-  for_each = local.ci_subjects
+  for_each   = local.ci_subjects
+  depends_on = [aws_iam_openid_connect_provider.github]
 
   name                 = replace(local.names.ci_role, "{purpose}", each.key)
   description          = "GitHub Actions of ${var.repository}: ${each.key}"

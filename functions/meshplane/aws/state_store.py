@@ -89,7 +89,7 @@ class DynamoStates:
             ":loose": record.beside,
             ":refers": list(record.refers),
             ":stalled": record.stalled,
-            ":shares": json.dumps(record.shares, separators=(",", ":")),
+            ":shares": Binary(_pack(record.shares)),  # beside a whole chunk a thousand tables' text would not fit into the item
             ":pipelines": dict(record.pipelines),
             ":gates": dict(record.gates),
             ":status": json.dumps(record.status, separators=(",", ":"), default=str),
@@ -157,7 +157,7 @@ class DynamoStates:
             applied=item.get("applied", ""),
             last_verified=item.get("last_verified", ""),
             refers=tuple(item.get("refers", ())),
-            shares=json.loads(item.get("shares", "{}")),
+            shares=_unpack(item.get("shares", b"")),
             pipelines=item.get("pipelines", {}),
             gates=item.get("gates", {}),
             status=json.loads(item.get("status", "{}")),
@@ -228,7 +228,7 @@ def _unpack(packed: bytes) -> dict[str, Any]:
 
 def _neighbour(project: str, item: Item) -> Neighbour:
     published = bool(item.get("applied")) and item.get("phase", "active") == "active"
-    return neighbour(project, json.loads(item.get("shares", "{}")), published)
+    return neighbour(project, _unpack(item.get("shares", b"")), published)
 
 
 def _due(item: Item) -> Due:

@@ -161,16 +161,16 @@ def test_a_memory_with_a_part_missing_is_forgotten_whole(world: World, monkeypat
     assert (found.inventory, found.observed) == ({}, "v1")
 
 
-def test_a_thousand_tables_fit_with_what_neighbours_may_know_of_them(world: World) -> None:
-    """Item and update together: moto adds up an attribute's old and new value."""
+def test_two_thousand_tables_fit_with_what_neighbours_may_know_of_them(world: World) -> None:
+    """400 KB is the item's limit; moto adds up an attribute's old and new value when it is replaced."""
     place = {"database": "f01_de_refined", "layer": "refined", "format": "iceberg", "readers": [], "columns": [], "key": []}
-    tables = {f"t{n}": {**place, "name": f"sales_t{n}", "location": f"s3://f01-refined/sales/iceberg/t{n}"} for n in range(1000)}
-    record = replace(full(tables=1000), shares={"tables": tables, "pipelines": [], "reads": []})
+    tables = {f"t{n}": {**place, "name": f"sales_t{n}", "location": f"s3://f01-refined/sales/iceberg/t{n}"} for n in range(2000)}
+    record = replace(full(tables=2000), shares={"tables": tables, "pipelines": [], "reads": []})
     for _ in range(2):
         world.states.finish(begun(world), record)
     found = begun(world).record
-    assert (len(found.inventory), found.shares) == (1000, record.shares)
-    assert len(world.states.neighbours(["sales"])["sales"].tables) == 1000
+    assert (len(found.inventory), found.shares) == (2000, record.shares)
+    assert len(world.states.neighbours(["sales"])["sales"].tables) == 2000
 
 
 def test_neighbours_come_in_one_call(world: World) -> None:

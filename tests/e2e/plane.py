@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 from pyiceberg.catalog.glue import GlueCatalog
 
+from meshplane.aws.queue import SqsReconciles
 from meshplane_cli.local import stack as stacks
 from meshplane_cli.local.stack import Stack
 
@@ -51,10 +53,10 @@ class Plane:
         assert done.returncode == 0 or not check, f"aws {' '.join(words)}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def meshplane(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command line, in the person's folder."""
+    def meshplane(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """The command line, in the person's folder; `more` are variables of its environment."""
         path = os.pathsep.join(str(ROOT / part) for part in ("functions", "glue_jobs", "cli"))
-        env = {**os.environ, **self.stack.env(), "PYTHONPATH": path}
+        env = {**os.environ, **self.stack.env(), "PYTHONPATH": path, **more}
         command = [sys.executable, "-m", "meshplane_cli", *words]
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
@@ -88,6 +90,29 @@ class Plane:
         """`aws s3 rm` of the manifest; likewise."""
         self.aws("s3", "rm", self.at(project))
         return self.after(project)
+
+    def publish(self, project: str, commit: str) -> dict[str, Any]:
+        """`meshplane publish` as CI runs it for a commit; likewise."""
+        told = self.meshplane("publish", project, "--no-wait", GITHUB_SHA=commit, GITHUB_ACTOR="ci", GITHUB_REPOSITORY="team/data")
+        assert told.returncode == 0, told.stderr
+        return self.after(project)
+
+    def look(self, project: str, fresh: bool = False) -> None:
+        """A message as the sweep sends it, worked through; `fresh`: by a new process of the function."""
+        if fresh:
+            self.end_process()
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"{self.stack.naming.abbr}-meshplane-reconcile-{self.stack.naming.env}.fifo")["QueueUrl"]
+        SqsReconciles(sqs, url, self.stack.naming).send([project])
+        self.stack.settle()
+
+    def end_process(self) -> None:
+        """End the reconcile's process: its next call is a fresh one's first."""
+        self.stack.ask("kill", function=f"{self.stack.naming.abbr}-meshplane-reconcile-project-{self.stack.naming.env}")
+
+    def example(self, project: str) -> None:
+        """An example of this repository, in the person's folder."""
+        shutil.copytree(ROOT / "projects" / project, self.folder / "projects" / project, ignore=shutil.ignore_patterns("__pycache__"))
 
     def after(self, project: str) -> dict[str, Any]:
         self.stack.settle()

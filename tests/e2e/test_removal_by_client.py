@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.dump import changes, dump
-from tests.e2e.plane import HEAD, ROOT, Plane, eventually
+from tests.e2e.plane import HEAD, Plane, eventually
 
 pytestmark = pytest.mark.local
 
@@ -37,9 +37,7 @@ policy: {{ whileRunning: {fate} }}
 def examples(plane: Plane) -> Plane:
     """Both examples, published with nothing but `aws s3 sync`; `sales` with rows on disk."""
     for project in ("customers", "sales"):
-        folder = ROOT / "projects" / project
-        files = {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*.py")}
-        plane.write(project, (folder / "project.yaml").read_text(), files)
+        plane.example(project)
         plane.sync(project)
         assert plane.synced(project) == ("True", "Applied"), plane.text(project)
     plane.client("s3").put_object(Bucket=plane.bucket("refined"), Key="sales/iceberg/orders/data/part-0.parquet", Body=b"rows")

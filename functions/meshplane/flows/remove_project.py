@@ -28,7 +28,7 @@ from meshplane.plan.retry import HOURLY, given_up
 from meshplane.ports import Begun, Manifests, OpenRuns, States
 
 FILES_STAY = timedelta(days=1)
-RUNS_LOOK = timedelta(minutes=1)  # record_run's event wakes us sooner
+RUNS_LOOK = timedelta(minutes=1)  # the next sweep finds it due: within its step of five minutes after the run has ended
 TRIGGERS = frozenset({"event_rule", "schedule", "schedule_group"})
 
 

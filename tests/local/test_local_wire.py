@@ -91,6 +91,7 @@ def responses() -> Iterator[tuple[str, Any]]:
     from moto.logs.responses import LogsResponse
     from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
     from moto.scheduler.responses import EventBridgeSchedulerResponse
+    from moto.secretsmanager.responses import SecretsManagerResponse
     from moto.sns.responses import SNSResponse
     from moto.sqs.responses import SQSResponse
     from moto.ssm.responses import SimpleSystemManagerResponse
@@ -100,7 +101,7 @@ def responses() -> Iterator[tuple[str, Any]]:
     yield from (
         ("dynamodb", DynamoHandler), ("ec2", EC2Response), ("events", EventsHandler), ("glue", GlueResponse), ("iam", IamResponse),
         ("kms", KmsResponse), ("lambda", LambdaResponse), ("logs", LogsResponse), ("monitoring", CloudWatchResponse),
-        ("scheduler", EventBridgeSchedulerResponse), ("sns", SNSResponse), ("sqs", SQSResponse), ("ssm", SimpleSystemManagerResponse),
+        ("scheduler", EventBridgeSchedulerResponse), ("secretsmanager", SecretsManagerResponse), ("sns", SNSResponse), ("sqs", SQSResponse), ("ssm", SimpleSystemManagerResponse),
         ("states", StepFunctionResponse), ("sts", TokenResponse), ("tagging", ResourceGroupsTaggingAPIResponse),
     )  # fmt: skip
 

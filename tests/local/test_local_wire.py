@@ -101,7 +101,8 @@ def responses() -> Iterator[tuple[str, Any]]:
     yield from (
         ("dynamodb", DynamoHandler), ("ec2", EC2Response), ("events", EventsHandler), ("glue", GlueResponse), ("iam", IamResponse),
         ("kms", KmsResponse), ("lambda", LambdaResponse), ("logs", LogsResponse), ("monitoring", CloudWatchResponse),
-        ("scheduler", EventBridgeSchedulerResponse), ("secretsmanager", SecretsManagerResponse), ("sns", SNSResponse), ("sqs", SQSResponse), ("ssm", SimpleSystemManagerResponse),
+        ("scheduler", EventBridgeSchedulerResponse), ("secretsmanager", SecretsManagerResponse),
+        ("sns", SNSResponse), ("sqs", SQSResponse), ("ssm", SimpleSystemManagerResponse),
         ("states", StepFunctionResponse), ("sts", TokenResponse), ("tagging", ResourceGroupsTaggingAPIResponse),
     )  # fmt: skip
 

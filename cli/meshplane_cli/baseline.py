@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +23,7 @@ from meshplane.aws.faults import translated
 from meshplane.errors import NotFound
 from meshplane.model.domain import Domain, Reachable
 from meshplane.model.naming import Naming
+from meshplane.model.resource import Provenance
 from meshplane_cli.output import PROBLEMS, UNREACHABLE, USAGE, CliError
 from meshplane_cli.releases import provenance
 
@@ -44,14 +45,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The baseline of one environment in one AWS. `env` are variables for the child processes, beside the caller's own."""
+    """The baseline of one environment in one AWS. `env` are variables for Terraform, beside the caller's own."""
 
     root: Path
     domain: Domain
     naming: Naming
     client: Callable[[str], Any]
     local: bool
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -72,7 +73,8 @@ class Baseline:
         """Generate what Terraform is given, make its state bucket where there is none, initialise. Idempotent. Raises CliError."""
         _terraform_is_here()
         self.folder.mkdir(parents=True, exist_ok=True)
-        values = variables(self.domain, self.naming, self._repository(), self._provenance)
+        made_by = provenance(self.root)
+        values = variables(self.domain, self.naming, deploying_repository(self.domain, made_by, self.local), made_by)
         (self.folder / "domain.tfvars.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         (self.folder / "backend.tfbackend").write_text(backend(self.naming), encoding="utf-8")
         if self.local:
@@ -81,12 +83,12 @@ class Baseline:
         say(f"state: s3://{bucket}/{self.naming.of('terraform_state_key')}, locked by S3")
         self.terraform("init", "-input=false", "-reconfigure", f"-backend-config={self.folder / 'backend.tfbackend'}")
         if "aws_s3_bucket.state" not in self.terraform("state", "list", known=(0, 1)).split():  # 1: there is no state yet
-            self.terraform("import", "-input=false", *self._variables, "aws_s3_bucket.state", bucket)
+            self.terraform("import", "-input=false", *self.variable_files, "aws_s3_bucket.state", bucket)
         say(f"variables: {self.folder / 'domain.tfvars.json'} and environments/{self.naming.env}.tfvars")
 
     def plan(self) -> Sequence[Change]:
         """Compare with the account and keep the plan in `plan_file`; its changes, none when all is as written."""
-        self.terraform("plan", "-input=false", "-lock-timeout=120s", f"-out={self.plan_file}", *self._variables)
+        self.terraform("plan", "-input=false", "-lock-timeout=120s", f"-out={self.plan_file}", *self.variable_files)
         found = json.loads(self.terraform("show", "-json", str(self.plan_file)))
         rows = found.get("resource_changes", ())
         return [
@@ -121,23 +123,9 @@ class Baseline:
         raise CliError(f"terraform {words[0]} failed in {self.naming.env}", found=told or done.stdout[-2000:], code=PROBLEMS)
 
     @property
-    def _variables(self) -> tuple[str, str]:
+    def variable_files(self) -> tuple[str, str]:
+        """What domain.json says, and what the environment does otherwise."""
         return f"-var-file={self.folder / 'domain.tfvars.json'}", f"-var-file=environments/{self.naming.env}.tfvars"
-
-    @cached_property
-    def _provenance(self) -> Any:
-        return provenance(self.root)
-
-    def _repository(self) -> str:
-        named = self.domain.repository or repository(self._provenance.repository)
-        if named or self.local:
-            return named or f"local/{self.domain.domain_name}"  # no token of GitHub's reaches the embedded AWS
-        raise CliError(
-            "which GitHub repository may deploy?",
-            found="neither `repository` in domain.json, nor GITHUB_REPOSITORY, nor a GitHub remote of this checkout",
-            mend='"repository": "owner/name" in domain.json',
-            code=USAGE,
-        )
 
     @cached_property
     def _providers(self) -> Mapping[str, str]:
@@ -164,7 +152,7 @@ class Baseline:
         shutil.copy(self.root / names, there / names)
 
 
-def variables(domain: Domain, naming: Naming, repository: str, made_by: Any) -> dict[str, Any]:
+def variables(domain: Domain, naming: Naming, repository: str, made_by: Provenance) -> dict[str, Any]:
     """What Terraform takes from domain.json and from this run. Raises CliError for a reachable host whose range nobody says."""
     return {
         "env": naming.env,
@@ -173,11 +161,16 @@ def variables(domain: Domain, naming: Naming, repository: str, made_by: Any) -> 
         "country_code": naming.country_code,
         "aws_region": naming.region,
         "account_id": naming.account_id,
-        "reachable": {name: _reachable(name, place) for name, place in domain.reachable.items()},
+        "reachable": reachable(domain),
         "repository": repository,
         "git_sha": made_by.git_sha,
         "deployed_by": made_by.deployed_by,
     }
+
+
+def reachable(domain: Domain) -> dict[str, dict[str, Any]]:
+    """The declared databases and brokers as Terraform takes them. Raises CliError for a host whose range nobody says."""
+    return {name: _reachable(name, place) for name, place in domain.reachable.items()}
 
 
 def _reachable(name: str, place: Reachable) -> dict[str, Any]:
@@ -198,6 +191,19 @@ def backend(naming: Naming) -> str:
     """The backend's configuration. No `encrypt`: it would ask for S3's own key, where the bucket's default is the domain's."""
     values = {"bucket": naming.of("terraform_state_bucket"), "key": naming.of("terraform_state_key"), "region": naming.region}
     return "".join(f'{key} = "{value}"\n' for key, value in values.items()) + "use_lockfile = true\n"
+
+
+def deploying_repository(domain: Domain, made_by: Provenance, local: bool) -> str:
+    """The repository whose workflows may deploy: domain.json's, else the one that this checkout or this workflow is of. Raises CliError."""
+    named = domain.repository or repository(made_by.repository)
+    if named or local:
+        return named or f"local/{domain.domain_abbr}"  # no token of GitHub's reaches the embedded AWS
+    raise CliError(
+        "which GitHub repository may deploy?",
+        found="neither `repository` in domain.json, nor GITHUB_REPOSITORY, nor a GitHub remote of this checkout",
+        mend='"repository": "owner/name" in domain.json',
+        code=USAGE,
+    )
 
 
 def repository(remote: str) -> str:

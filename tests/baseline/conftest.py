@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +96,15 @@ class Work:
         return answer.stdout
 
 
+def mirror_config(folder: Path, mirror: Path | None) -> Path | None:
+    """Terraform's own configuration for a mirror; made here, never committed."""
+    if mirror is None:
+        return None
+    config = folder / "mirror.tfrc"
+    config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8")
+    return config
+
+
 @pytest.fixture(scope="session")
 def domain() -> Domain:
     """The example domain, with places that jobs may reach."""
@@ -119,11 +128,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, domain: Domain, naming: Namin
     shutil.copy(ROOT / "functions/meshplane/naming.json", folder / "functions/meshplane")
     given = variables(domain, naming, domain.repository, Provenance())
     (folder / "baseline_tf/domain.tfvars.json").write_text(json.dumps(given), encoding="utf-8")
-    mirror, config = provider_mirror(), None
-    if mirror is not None:
-        config = folder / "mirror.tfrc"
-        config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8")
-    return Work(folder, config)
+    return Work(folder, mirror_config(folder, provider_mirror()))
 
 
 @pytest.fixture(scope="session")
@@ -161,14 +166,3 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(
             f"TERRAFORM NOT CHECKED BY ITS PROVIDER: {why}. Arguments were checked by the committed schema.", red=True, bold=True
         )
-
-
-@pytest.fixture(scope="session")
-def quiet_environment() -> Iterator[None]:
-    """Without the caller's AWS; put back afterwards."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("AWS_", "TF_", "MESHPLANE_"))]:
-        del os.environ[name]
-    yield
-    os.environ.clear()
-    os.environ.update(before)

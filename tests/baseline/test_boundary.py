@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meshplane.model.access import Access
 from meshplane.model.naming import Naming
 from meshplane_cli.local.seed_policies import document
+from tests.unit.kinds import sample
 
 ROOT = Path(__file__).parents[2]
 NAMING = Naming("f01", "de", "390403879405", "eu-central-1", "dev")
@@ -24,10 +27,10 @@ def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def allowed(action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+def allowed(action: str, resource: str, context: Mapping[str, str] | None = None, boundary: Any = BOUNDARY["Statement"]) -> bool:
     """Allow, deny, wildcards, and the one condition in use (a StringLike on the prefix)."""
     verdict = False
-    for one in BOUNDARY["Statement"]:
+    for one in boundary:
         if not any(fnmatchcase(action.lower(), pattern.lower()) for pattern in listed(one["Action"])):
             continue
         if not any(fnmatchcase(resource, pattern) for pattern in listed(one["Resource"])):
@@ -134,6 +137,20 @@ def test_a_project_calls_only_those_functions_of_the_plane_that_are_steps() -> N
 )
 def test_what_a_project_needs_is_left(action: str, resource: str) -> None:
     assert allowed(action, resource)
+
+
+@pytest.mark.parametrize("purpose", ["job", "optimizer", "pipeline"])
+def test_it_takes_nothing_from_the_policies_that_the_reconciler_writes(purpose: str) -> None:
+    """Every action on every resource of the real documents, a wildcard standing for some letters."""
+    boundary = json.loads(document("boundary", sample.NAMING))["Statement"]
+    lost = []
+    for one in getattr(Access(sample.SALES, sample.CONTEXT), purpose)()["Statement"]:
+        prefixes = one.get("Condition", {}).get("StringLike", {}).get("s3:prefix", [""])
+        for action, resource in product(one["Action"], one["Resource"]):
+            example = resource if resource == "*" else resource.replace("*", "x").replace("?", "a")
+            if not allowed(action, example, {"s3:prefix": prefixes[0].replace("*", "x")}, boundary):
+                lost.append((one["Sid"], action, resource))
+    assert lost == []
 
 
 def test_temporary_files_are_listed_by_their_prefix_only() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,7 +17,7 @@ app = typer.Typer(help="The secure baseline by Terraform: keys, buckets, network
 
 def _baseline(env: str) -> Baseline:
     found = target(env)
-    return Baseline(found.checkout.root, found.checkout.domain, found.naming, found.clients, found.local, dict(os.environ))
+    return Baseline(found.checkout.root, found.checkout.domain, found.naming, found.clients, found.local)
 
 
 @app.command()

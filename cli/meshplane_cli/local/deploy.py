@@ -26,7 +26,7 @@ def deploy_plane(stack: Stack, say: Say) -> Deployed:
     """Idempotent: what is there and unchanged is left alone."""
     naming, client = stack.naming, cache(stack.client)
     started = time.monotonic()
-    baseline = seed.seed(client, naming)
+    baseline = seed.seed(client, naming, stack.place.domain(), stack.place.root)
     say(f"baseline: buckets, key, network, databases, parameters ({time.monotonic() - started:.1f} s)")
     release = publish_platform(client, naming, stack.place.root)
     say(f"platform release: {release.library}")

@@ -1,45 +1,59 @@
-"""The secure baseline on the laptop, until Terraform owns it: the same resources, published through the same typed contract.
+"""The secure baseline on the laptop where Terraform has not made it: the same resources from the same policy documents, published through
+the same typed contract, in a second instead of minutes. tests/baseline compares the two.
 
 Idempotent; called by `deploy` with ordinary AWS clients.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from meshplane.model.baseline import Baseline
-from meshplane.model.naming import LAYERS, PURPOSES, Naming
+from meshplane.model.domain import Domain
+from meshplane.model.naming import LAYERS, Naming
+from meshplane_cli.baseline import deploying_repository, reachable
+from meshplane_cli.local import seed_access, seed_network
+from meshplane_cli.local.seed_buckets import buckets
+from meshplane_cli.releases import provenance
 
 Clients = Callable[[str], Any]
-_EVENTS = ("raw", "artifacts")  # the buckets whose changes go to EventBridge
-_ZONES = ("a", "b", "c")
 
 
-def seed(client: Clients, naming: Naming) -> Baseline:
-    """Make what is missing and publish it; the published baseline."""
+def seed(client: Clients, naming: Naming, domain: Domain, root: Path) -> Baseline:
+    """Make what is missing and publish it; the published baseline. What Terraform or an earlier `up` published is left alone.
+
+    `root` is the checkout, whose remote may say which repository deploys.
+    """
     parameters = Baseline.parameters(naming)
     published = _published(client, parameters)
-    if all(published.get(name) for name in ("kms_key_arn", "connections")):
+    if all(published.values()):
         return Baseline.read(published)
-    for purpose in PURPOSES:
-        _bucket(client, naming, purpose)
-    key = _key(client, naming)
-    subnets, group = _network(client, naming)
-    connections = _connections(client, naming, subnets, group)
+    places, repository = reachable(domain), deploying_repository(domain, provenance(root), local=True)
+    key = seed_access.key(client("kms"), naming, domain.domain_name)
+    buckets(client("s3"), naming, key)
+    made = seed_network.network(client("ec2"), naming, places)
+    connections = seed_network.connections(client("glue"), naming, made, places)
+    iam = client("iam")
+    seed_network.flow_logs(client, naming, key, seed_access.flow_log_role(iam, naming))
+    boundary = seed_access.boundary(iam, naming)
+    seed_access.github(iam, naming, repository)
+    seed_access.log_delivery(client("logs"), naming)
     for layer in LAYERS:
         _database(client, naming, layer)
     values = {
         "kms_key_arn": key,
+        "boundary_arn": boundary,
         "connections": ",".join(connections),
-        "subnet_arns": ",".join(naming.arn("ec2", f"subnet/{subnet}") for subnet in subnets),
-        "security_group_arns": naming.arn("ec2", f"security-group/{group}"),
+        "subnet_arns": ",".join(naming.arn("ec2", f"subnet/{subnet}") for subnet in made.subnets),
+        "security_group_arns": naming.arn("ec2", f"security-group/{made.workers}"),
     }
     for name, value in values.items():
-        kind = "StringList" if name != "kms_key_arn" else "String"
-        client("ssm").put_parameter(Name=parameters[name], Value=value, Type=kind, Overwrite=True)
+        kind = "String" if name in ("kms_key_arn", "boundary_arn") else "StringList"
+        text = "Published by the baseline for the control plane"
+        client("ssm").put_parameter(Name=parameters[name], Value=value, Type=kind, Description=text, Overwrite=True)
     return Baseline.read(values)
 
 
@@ -47,64 +61,6 @@ def _published(client: Clients, parameters: Any) -> dict[str, str]:
     found = client("ssm").get_parameters(Names=list(parameters.values()))["Parameters"]
     values = {row["Name"]: row["Value"] for row in found}
     return {name: values.get(parameter, "") for name, parameter in parameters.items()}
-
-
-def _bucket(client: Clients, naming: Naming, purpose: str) -> None:
-    s3, name = client("s3"), naming.bucket(purpose)
-    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # from an earlier, interrupted `up`
-        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": naming.region})
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    closed = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
-    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=closed)
-    if purpose in _EVENTS:
-        s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
-
-
-def _key(client: Clients, naming: Naming) -> str:
-    kms, alias = client("kms"), naming.of("kms_alias")
-    try:
-        return str(kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
-    except kms.exceptions.NotFoundException:
-        made = kms.create_key(Description="The domain's data key", Policy=_key_policy(naming))["KeyMetadata"]
-        kms.enable_key_rotation(KeyId=made["KeyId"])
-        kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
-        return str(made["Arn"])
-
-
-def _key_policy(naming: Naming) -> str:
-    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{naming.account_id}:root"}, "Action": "kms:*", "Resource": "*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Account", **root}]})
-
-
-def _network(client: Clients, naming: Naming) -> tuple[list[str], str]:
-    """VPC, a private subnet per zone, and the one security group that lets Glue's workers talk to each other."""
-    ec2, mark = client("ec2"), f"{naming.abbr}-data-lake-{naming.env}"
-    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [mark]}])["SecurityGroups"]
-    if found:
-        of_vpc = [{"Name": "vpc-id", "Values": [found[0]["VpcId"]]}]
-        subnets = ec2.describe_subnets(Filters=of_vpc)["Subnets"]
-        return sorted(subnet["SubnetId"] for subnet in subnets), str(found[0]["GroupId"])
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{16 * number}.0/20", AvailabilityZone=f"{naming.region}{zone}")["Subnet"]["SubnetId"]
-        for number, zone in enumerate(_ZONES)
-    ]
-    group = ec2.create_security_group(GroupName=mark, Description="Glue workers among themselves", VpcId=vpc)["GroupId"]
-    itself = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=itself)
-    return sorted(subnets), str(group)
-
-
-def _connections(client: Clients, naming: Naming, subnets: list[str], group: str) -> list[str]:
-    glue = client("glue")
-    names = [f"{naming.abbr}-network-{zone}-{naming.env}" for zone in _ZONES]
-    present = {row["Name"] for row in glue.get_connections()["ConnectionList"]}
-    for name, zone, subnet in zip(names, _ZONES, subnets, strict=True):
-        place = {"SubnetId": subnet, "SecurityGroupIdList": [group], "AvailabilityZone": f"{naming.region}{zone}"}
-        wanted = {"Name": name, "ConnectionType": "NETWORK", "ConnectionProperties": {}, "PhysicalConnectionRequirements": place}
-        if name not in present:
-            glue.create_connection(ConnectionInput=wanted)
-    return names
 
 
 def _database(client: Clients, naming: Naming, layer: str) -> None:

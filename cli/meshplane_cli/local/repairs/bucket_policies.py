@@ -1,7 +1,7 @@
-"""Conditions of bucket policies: moto does not read them, so that the TLS-only denial of the baseline would close every bucket. Called by `repairs.apply`.
+"""Conditions of bucket policies: moto does not read them, so that the TLS-only denial of the baseline would close every bucket.
 
-Here a statement with a condition says nothing: loopback stands for TLS, and conditions on services and accounts are about callers that a laptop has
-not. Statements without a condition keep deciding as moto decides.
+Called by `repairs.apply`. Here a statement with a condition says nothing: loopback stands for TLS, and conditions on services and
+accounts are about callers that a laptop has not. Statements without a condition keep deciding as moto decides.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ class Brood:
     """Forks of this process, at most `abreast` at once. In a fork, `report` sends what it found and ends it."""
 
     abreast: int = 1
+    seconds: int = SECONDS
     reports: list[Any] = field(default_factory=list)
     _open: list[tuple[int, int, str]] = field(default_factory=list)
     _pipe: int = -1
@@ -45,7 +46,7 @@ class Brood:
         self._pipe, self._open, self.reports = write, [], []
         gc.disable()  # a copy lives for a second, and collecting would copy every page it shares with its parent
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(SECONDS)
+        signal.alarm(self.seconds)
         return True
 
     @property
@@ -71,13 +72,13 @@ class Brood:
             told = pipe.read()
         os.waitpid(child, 0)
         if not told:
-            raise RuntimeError(f"{name}: the copy died, or hung for {SECONDS} s")
+            raise RuntimeError(f"{name}: the copy died, or hung for {self.seconds} s")
         self.reports.append(pickle.loads(told))
 
 
-def in_copy(work: Callable[[], T]) -> T:
+def in_copy(work: Callable[[], T], seconds: int = SECONDS) -> T:
     """`work()` in a copy of this process, whose world stays as it is. Raises RuntimeError with the copy's traceback."""
-    brood = Brood()
+    brood = Brood(seconds=seconds)
     if brood.fork("a copy"):
         try:
             answer = (work(), "")

@@ -6,7 +6,7 @@ Every delivery is a fresh process image: new wiring over the same AWS. Time is t
 from __future__ import annotations
 
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,8 @@ from tests.crash.tap import Died, Mode, Tap
 
 PROJECTS = ("customers", "sales")
 VISIBILITY = timedelta(seconds=6 * 180)
+RECEIVES = 3  # the reconcile queue's maxReceiveCount
+SECOND = timedelta(seconds=1)
 STEP = timedelta(minutes=5)  # between two sweeps
 SWEEPS = 2  # how many may be needed until nothing is left to do
 Edit = Callable[[Any], object]
@@ -38,19 +40,30 @@ class Platform:
     tap: Tap
     sweeps_runs: bool = False  # the sweep of runs looks at the raw bucket every hour: only where runs are played
     _waiting: deque[tuple[str, str]] = field(default_factory=deque)
+    _failed: Counter[str] = field(default_factory=Counter)
     _numbers: count[int] = field(default_factory=count)
 
     def event(self, project: str) -> None:
         """A message in the project's group."""
         self._waiting.append((project, f"message-{next(self._numbers)}"))
 
+    def instead(self, projects: Sequence[str]) -> None:
+        """Other events than those that were sent: lost, repeated, in another order."""
+        self._waiting.clear()
+        for project in projects:
+            self.event(project)
+
     def deliver(self) -> None:
         """Until the queue is empty. What was not acknowledged comes again, as the same message, when it is visible again."""
         while self._waiting:
             project, message = self._waiting.popleft()
             if not self._handled(project, message) and self.tap.fault is not Mode.FORGOTTEN:
-                self.world.clock(VISIBILITY)
-                self._waiting.appendleft((project, message))
+                self._failed[message] += 1
+                if self._failed[message] == RECEIVES:
+                    self.tap.wrong.append(f"{message} of {project} ends among the dead letters")
+                else:
+                    self.world.clock(VISIBILITY)
+                    self._waiting.appendleft((project, message))
             self._take()
 
     def sweep(self) -> bool:
@@ -73,21 +86,23 @@ class Platform:
             self.tap.wrong.append(f"not settled after {SWEEPS} sweeps: {queued}")
             self.world.queued()
 
-    def upload(self, project: str, edit: Edit = lambda manifest: None) -> None:
-        """As `aws s3 sync` of the project's folder does, with the manifest edited; its event follows."""
+    def upload(self, project: str, edit: Edit = lambda manifest: None, name: str = "") -> None:
+        """As `aws s3 sync` of the project's folder does, with the manifest edited; its event follows. `name`: of another project."""
+        self.world.clock(SECOND)  # of two versions with one date S3 in this process cannot tell the newer
         folder = ROOT / "projects" / project
         for file in sorted(folder.rglob("*")):
             if file.is_file() and file.name != "project.yaml" and "__pycache__" not in file.parts:
-                self.world.put_file(project, file.relative_to(folder).as_posix(), file.read_bytes())
+                self.world.put_file(name or project, file.relative_to(folder).as_posix(), file.read_bytes())
         yaml, text = YAML(), StringIO()
         manifest = yaml.load((folder / "project.yaml").read_text())
         edit(manifest)
         yaml.dump(manifest, text)
-        self.world.put(project, text.getvalue())
-        self.event(project)
+        self.world.put(name or project, text.getvalue())
+        self.event(name or project)
 
     def drop(self, project: str) -> None:
         """Delete the manifest; its event follows."""
+        self.world.clock(SECOND)
         self.world.drop(project)
         self.event(project)
 

@@ -18,13 +18,14 @@ from moto import mock_aws
 
 from meshplane.aws.clients import Clients
 from tests.aws.plane_world import Moving, World
-from tests.crash import estate
+from tests.crash import estate, strangers
 from tests.crash.executions import standing_still
 from tests.crash.forking import Brood, in_copy
 from tests.crash.platform import PROJECTS, Platform
 from tests.crash.tap import Mode, Tap
 
 Scene = Callable[[Platform], None]
+HOURS = 4 * 3600  # seconds: a scene with all its copies, on a machine that has other things to do
 
 
 def more_of_sales(manifest: Any) -> None:
@@ -124,12 +125,14 @@ class Played:
 
 @contextmanager
 def platform() -> Iterator[Platform]:
-    """An empty plane on moto in this process, tapped."""
+    """A plane on moto in this process, tapped, with nothing of the examples, and strangers beside."""
     clock = Moving()
     with mock_aws(), standing_still(clock):
         session = boto3.Session(region_name="eu-central-1")
         tap = Tap(session)
-        yield Platform(World(Clients(session), clock), tap)
+        at = Platform(World(Clients(session), clock), tap)
+        strangers.move_in(at)
+        yield at
 
 
 @dataclass(frozen=True)
@@ -171,11 +174,13 @@ def play(name: str, modes: tuple[Mode, ...], reads: tuple[Mode, ...] = (), abrea
 
 def disturb(platform: Platform, scene: Scene, modes: tuple[Mode, ...], reads: tuple[Mode, ...] = (), abreast: int = 1) -> Played:
     """The same in a world that is prepared, and that stays as it was."""
-    known = estate.ids(estate.dump(platform.world))
+    stood = estate.dump(platform.world)
+    known = estate.ids(stood)
+    stood = strangers.of(estate.dump(platform.world, known))
     want = in_copy(lambda: _undisturbed(platform, scene, known))
-    if want.problems:
-        raise AssertionError("undisturbed:\n" + "\n".join(want.problems))
-    findings = in_copy(lambda: _disturbed(platform, scene, (want, known), (modes, reads), abreast))
+    if problems := [*want.problems, *estate.differences(stood, strangers.of(want.stands))]:
+        raise AssertionError("undisturbed:\n" + "\n".join(problems))
+    findings = in_copy(lambda: _disturbed(platform, scene, (want, known), (modes, reads), abreast), HOURS)
     return Played(want.requests, findings)
 
 

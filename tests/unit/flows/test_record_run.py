@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.flows.run_fakes import World, manual, world
 
 from meshplane.flows.record_run import readable, record_run
 from meshplane.flows.start_run import start_run
 from meshplane.model.runs import JobRun, Run
+from tests.unit.flows.run_fakes import World, manual, world
 
 
 def running(at: World) -> tuple[Run, str]:

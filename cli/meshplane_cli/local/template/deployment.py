@@ -51,9 +51,7 @@ class Deployed:
     removed: tuple[str, ...]
 
 
-def deploy(
-    template: Path, parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None
-) -> Deployed:
+def deploy(template: Path, parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None) -> Deployed:
     """Bring the stack to the template. `tags` go onto what is made or changed, and touch nothing else (D4).
 
     Raises ValueError for a template that is wrong, or names a type that nobody handles here.

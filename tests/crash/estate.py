@@ -153,9 +153,10 @@ def _state(world: World) -> dict[str, Any]:
         pk, sk = item["pk"]["S"], item["sk"]["S"]
         if sk == "state":
             project = pk.partition("#")[2]
-            record = replace(world.states.peek(project), published="", inventory={})
+            seen = world.states.peek(project)
+            known = {str(key): [known.fingerprint, known.mark] for key, known in seen.inventory.items()}
+            record = replace(seen, published="", inventory={})
             held = {key: item[key] for key in ("lease_until", "dirty", "approved") if key in item and item[key] != {"BOOL": False}}
-            known = {str(key): [known.fingerprint, known.mark] for key, known in world.states.peek(project).inventory.items()}
             found[f"state {project}"] = {**asdict(record), "known": known, "held": held}
         elif not sk.startswith(("history#", "memory#")):
             found[f"state {pk} {sk}"] = {key: value for key, value in item.items() if key not in ("version", "looked")}

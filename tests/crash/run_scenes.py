@@ -10,6 +10,8 @@ from tests.crash.platform import Platform
 from tests.crash.scenarios import SCENES, create
 from tests.crash.triggers import Triggers
 
+__all__ = ["SCENES"]
+
 LATER = timedelta(hours=2)  # ends are dated so late that no disturbance reaches there: a run's name holds its event's time
 
 

@@ -16,6 +16,8 @@ REQUIRED = (Mode.DIES, Mode.LOST)
 SCENES = {"create": 60, "change": 40, "remove": 70, "forget": 4}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scene", SCENES)
 def test_every_crash_point_ends_as_the_undisturbed_run(scene: str) -> None:
     played = play(scene, REQUIRED, abreast=2)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash import estate, executions, run_scenes  # noqa: F401 - its scenes are played by name
+from tests.crash import estate, executions, run_scenes
 from tests.crash.platform import Platform
 from tests.crash.scenarios import create, platform, play
 from tests.crash.tap import Mode
@@ -17,10 +17,13 @@ from tests.crash.triggers import Triggers
 LATER = timedelta(hours=2)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_crash_point_of_runs_ends_as_the_undisturbed_run() -> None:
-    played = play("runs", (Mode.DIES, Mode.LOST), abreast=2)
+    assert "runs" in run_scenes.SCENES
+    played = play("runs", (Mode.DIES,), abreast=2)
     assert played.requests >= 20
-    assert len(played.findings) == 1 + 2 * played.requests
+    assert len(played.findings) == 1 + played.requests
     assert not played.wrong, "\n".join(map(str, played.wrong))
 
 

@@ -23,9 +23,11 @@ def test_help_names_every_verb_and_every_exit_code(cli: Cli, snapshot: SnapshotA
     assert all(meaning in " ".join(told.stdout.split()) for meaning in CODES.values())
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("local", "demo")])
+@pytest.mark.parametrize(
+    "verb", [*(verb for verb in VERBS if verb not in ("local", "demo", "baseline")), "baseline plan", "baseline apply"]
+)
 def test_every_verb_states_its_exit_codes_and_takes_json(cli: Cli, verb: str) -> None:
-    told = " ".join(cli(verb, "--help").stdout.split())
+    told = " ".join(cli(*verb.split(), "--help").stdout.split())
     assert "Exit codes: 0 done; 1 problems found; 2 not understood" in told
     assert "--json" in told
 

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from meshplane_cli.baseline import Baseline, Change
+from meshplane_cli.main import EPILOG
 from meshplane_cli.output import OK, WAITS, CliError, emit, say, show
 from meshplane_cli.surroundings import EnvOption, JsonOption, target
 
-app = typer.Typer(help="The secure baseline by Terraform: keys, buckets, network, boundary.", no_args_is_help=True)
+app = typer.Typer(help="The secure baseline by Terraform: key, buckets, network, boundary.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _baseline(env: str) -> Baseline:
@@ -20,13 +21,13 @@ def _baseline(env: str) -> Baseline:
     return Baseline(found.checkout.root, found.checkout.domain, found.naming, found.clients, found.local)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def init(env: EnvOption = "") -> None:
     """Generate backend and variables from domain.json, make the state bucket where there is none, initialise Terraform."""
     _baseline(env).init(say)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def plan(env: EnvOption = "", as_json: JsonOption = False) -> None:
     """Compare the baseline with the account; change nothing. The plan is kept for `apply`."""
     found = _baseline(env)
@@ -38,7 +39,7 @@ def plan(env: EnvOption = "", as_json: JsonOption = False) -> None:
         show(found.text().rstrip())
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def apply(
     env: EnvOption = "",
     destroy: Annotated[bool, typer.Option("--destroy", help="Go on although the plan destroys or replaces resources.")] = False,

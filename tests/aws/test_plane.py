@@ -128,7 +128,10 @@ def test_an_out_of_band_serde_and_partition_change_is_healed(world: World) -> No
     name = world.naming.table("sales", "orders_raw")
     found = glue.get_table(DatabaseName=database, Name=name)["Table"]
     body = {key: found[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters") if key in found}
-    body["StorageDescriptor"] = {**body["StorageDescriptor"], "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.orc.OrcSerde"}}
+    body["StorageDescriptor"] = {
+        **body["StorageDescriptor"],
+        "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.orc.OrcSerde"},
+    }
     body["PartitionKeys"] = [{"Name": "somewhere_else", "Type": "string"}]
     glue.update_table(DatabaseName=database, TableInput=body)
     assert world.look("sales").result == "applied", world.status_text("sales")

@@ -161,9 +161,10 @@ def ended(platform: Platform, known: frozenset[str]) -> End:
     return End(estate.dump(world, known), counts, tuple(tap.wrong), requests)
 
 
-def play(name: str, modes: tuple[Mode, ...], reads: tuple[Mode, ...] = (), abreast: int = 1) -> Played:
-    """A scene with each mode at each of its mutating requests, and each of `reads` at all others."""
+def play(name: str, modes: tuple[Mode, ...], reads: tuple[Mode, ...] = (), abreast: int = 1, only: frozenset[str] = frozenset()) -> Played:
+    """A scene with each mode at each of its mutating requests (or at `only` these operations), and each of `reads` at all others."""
     with platform() as at:
+        at.tap.only = only
         before, scene = SCENES[name]
         for one in before:
             one(at)

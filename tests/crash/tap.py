@@ -75,12 +75,13 @@ class Call:
 
 
 class Tap:
-    """`modes` are tried after (or instead of) each mutating request; `reads` are the modes for all the others."""
+    """`modes` are tried after (or instead of) each mutating request, or only those of `only`; `reads` for each of the others."""
 
     def __init__(self, session: boto3.Session) -> None:
         self.brood = Brood()
         self.modes: tuple[Mode, ...] = ()
         self.reads: tuple[Mode, ...] = ()
+        self.only: frozenset[str] = frozenset()
         self.fault: Mode | None = None  # what this copy of the world suffered
         self.where = ""
         self.done: list[Call] = []  # what took effect, since `forget`
@@ -147,6 +148,8 @@ class Tap:
             raise ReadTimeoutError(endpoint_url="aws")
 
     def _fork(self, modes: tuple[Mode, ...]) -> None:
+        if self.only and self._call.operation not in self.only:
+            return
         for mode in modes:
             if self.brood.fork(f"{self.number} {self._call}: {mode}"):
                 self.modes = self.reads = ()

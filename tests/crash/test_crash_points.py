@@ -24,3 +24,10 @@ def test_every_crash_point_ends_as_the_undisturbed_run(scene: str) -> None:
     assert played.requests >= SCENES[scene]
     assert len(played.findings) == 1 + played.requests * len(REQUIRED)
     assert not played.wrong, "\n".join(map(str, played.wrong))
+
+
+def test_what_the_sdk_sends_again_proves_nothing_of_what_it_hangs_on() -> None:
+    """The second DeleteRolePolicy answers NoSuchEntity: that is the policy, not the role."""
+    played = play("remove", (Mode.RESENT,), abreast=2, only=frozenset({"iam:DeleteRolePolicy", "events:RemoveTargets"}))
+    assert len(played.findings) >= 8
+    assert not played.wrong, "\n".join(map(str, played.wrong))

@@ -1,6 +1,7 @@
 # B3: what was talked in the VPC, encrypted and kept 90 days.
 
 resource "aws_cloudwatch_log_group" "flow" {
+  # checkov:skip=CKV_AWS_338:90 days are what REQUIREMENTS B3 asks for
   name              = local.names.flow_log_group
   retention_in_days = 90
   kms_key_id        = aws_kms_key.domain.arn

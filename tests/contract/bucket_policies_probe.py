@@ -1,4 +1,4 @@
-"""Asks S3 to write under bucket policies with and without conditions."""
+"""Asks S3 to write under bucket policies with and without conditions, and whether access logs are written at once."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def probe() -> None:
         whole = {"Principal": {"AWS": "*"}, "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*", **statement}
         s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [whole]}))
         ask(name, lambda bucket=bucket: s3.put_object(Bucket=bucket, Key="k", Body=b"x") and "written")  # type: ignore[misc]
+    logs = {"Principal": {"Service": "logging.s3.amazonaws.com"}, "Effect": "Allow", "Action": "s3:PutObject"}
+    statement = {**logs, "Resource": "arn:aws:s3:::bucket-logs/*"}
+    for bucket in ("bucket-logs", "bucket-data"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_bucket_policy(Bucket="bucket-logs", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    target = {"TargetBucket": "bucket-logs", "TargetPrefix": "s3/"}
+    s3.put_bucket_logging(Bucket="bucket-data", BucketLoggingStatus={"LoggingEnabled": target})
+    s3.put_object(Bucket="bucket-data", Key="k", Body=b"x")
+    ask("access_logs", lambda: s3.list_objects_v2(Bucket="bucket-logs")["KeyCount"])
+    ask("logging_is_shown", lambda: s3.get_bucket_logging(Bucket="bucket-data")["LoggingEnabled"]["TargetPrefix"])
 
 
 run(probe)

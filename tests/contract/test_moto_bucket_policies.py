@@ -1,4 +1,4 @@
-"""The repair of bucket policies' conditions beside moto's own behaviour."""
+"""The repairs of bucket policies' conditions and of access logs beside moto's own behaviour."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def both() -> tuple[Answers, Answers]:
 def test_a_condition_decides_nothing_here(both: tuple[Answers, Answers], policy: str, vanilla: Any, repaired: Any) -> None:
     assert both[0][policy] == vanilla, "moto has changed: see whether the repair can go"
     assert both[1][policy] == repaired
+
+
+def test_access_logs_are_configured_and_not_delivered(both: tuple[Answers, Answers]) -> None:
+    assert both[0]["access_logs"] > 0, "moto has changed: see whether the repair can go"
+    assert both[1]["access_logs"] == 0
+    assert both[0]["logging_is_shown"] == both[1]["logging_is_shown"] == "s3/"

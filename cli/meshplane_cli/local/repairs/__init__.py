@@ -20,6 +20,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     passes its router's. Without them nobody receives any.
     """
     from meshplane_cli.local.repairs import (
+        access_logs,
         bucket_policies,
         events,
         functions,
@@ -42,6 +43,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     stepfunctions.apply(publish)
     s3.apply(publish)
     bucket_policies.apply()
+    access_logs.apply()
     events.apply(to_targets)
     sqs.apply()
     functions.apply()

@@ -46,4 +46,4 @@ def _name(target: Target) -> str:
 
 
 def _before(age: timedelta) -> str:
-    return f"TIMESTAMP '{(datetime.now(UTC) - age).strftime('%Y-%m-%d %H:%M:%S')} UTC'"
+    return f"TIMESTAMP '{(datetime.now(UTC) - age).strftime('%Y-%m-%d %H:%M:%S.%f')} UTC'"

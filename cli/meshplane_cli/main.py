@@ -12,13 +12,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from meshplane_cli.output import CODES, CliError, report
+from meshplane_cli.output import CODES, OK, CliError, report
 
 # Verb → what it does, in the order of help. `commands.<verb>` holds a function `command`, or a Typer `app` for a group of verbs.
 VERBS = {
     "demo": "Show all of it on the laptop: two projects, from an uploaded manifest to rows in a curated table.",
     "local": "The embedded AWS on this machine: up, status, env, reset, advance, down.",
     "baseline": "Keys, buckets, network and boundary by Terraform: init, plan, apply.",
+    "deploy": "Deliver the checkout to an environment: control plane, artifacts, manifests; what CI calls.",
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",
     "contract": "Contracts in the Open Data Contract Standard: export, import.",
@@ -80,6 +81,7 @@ def run(arguments: list[str] | None = None) -> None:
     """The whole program. Ends with SystemExit."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        app(words, prog_name="meshplane")
+        code = app(words, prog_name="meshplane", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the one border: `report` re-raises what it does not know
         raise SystemExit(report(error, as_json="--json" in words)) from None
+    raise SystemExit(code or OK)

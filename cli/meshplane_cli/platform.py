@@ -48,9 +48,9 @@ def publish_platform(client: Clients, naming: Naming, root: Path) -> PlatformRel
 
     `root` is the checkout. Raises botocore's ClientError.
     """
-    library = _put(client, naming, f"{LIBRARY}.zip", library_zip(root))
+    library = put_content(client, naming, f"{LIBRARY}.zip", library_zip(root))
     scripts = sorted((root / "glue_jobs" / "jobs").glob("*.py"))
-    jobs = {script.stem: _put(client, naming, script.name, script.read_bytes()) for script in scripts if script.stem != "__init__"}
+    jobs = {script.stem: put_content(client, naming, script.name, script.read_bytes()) for script in scripts if script.stem != "__init__"}
     release = PlatformRelease(library, jobs)
     body = json.dumps(asdict(release), sort_keys=True)
     name = naming.of("platform_parameter", name="release")
@@ -61,7 +61,8 @@ def publish_platform(client: Clients, naming: Naming, root: Path) -> PlatformRel
     return release
 
 
-def _put(client: Clients, naming: Naming, name: str, body: bytes) -> str:
+def put_content(client: Clients, naming: Naming, name: str, body: bytes) -> str:
+    """Upload a file of the platform under its digest, where it is not there yet; its key. Raises botocore's ClientError."""
     s3, bucket = client("s3"), naming.bucket("artifacts")
     key = naming.of("platform_file", sha256=hashlib.sha256(body).hexdigest(), name=name)
     if not s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"):

@@ -22,9 +22,10 @@ from meshplane.model.resource import Provenance
 from meshplane.plan.record import release_json
 from meshplane_cli.output import CliError
 from meshplane_cli.surroundings import Target
-from meshplane_cli.wheels import resolve
+from meshplane_cli.wheels import one_version_each, resolve
 
 PARALLEL = 16
+_FILES = ("files", "bundles", "wheels")  # of an index: what it is of, not who made it
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def build(folder: Path, project: Project, naming: Naming, say: Callable[[str], N
             files[path] = keep(_content(folder, path), path.rpartition("/")[2])
     packages = sorted({package for job in project.jobs.values() for package in job.packages})
     wheels = {package: resolve(package, folder, say) for package in packages}
+    for job in project.jobs.values():
+        one_version_each(job.name, [wheel.name for package in job.packages for wheel in wheels[package]])
     for found in wheels.values():
         for wheel in found:
             files[f"wheels/{wheel.name}"] = keep(wheel.read_bytes(), wheel.name)
@@ -74,26 +77,53 @@ def build(folder: Path, project: Project, naming: Naming, say: Callable[[str], N
 
 def upload(target: Target, built: Built, manifest: str) -> str:
     """Files that are missing, then the index, then the manifest. Returns the manifest's version id; its metadata names the release."""
-    s3, bucket = target.clients("s3"), target.naming.bucket("artifacts")
+    send_files(target, built)
+    return put_manifest(target, built, manifest)
+
+
+def send_files(target: Target, built: Built) -> None:
+    """What is not there yet of a release: its files, then its index. Nobody uses them before a manifest names the release."""
+    bucket = target.naming.bucket("artifacts")
 
     def send(item: tuple[str, bytes]) -> None:
         key, content = item
         if not _there(target, bucket, key):
             with translated("s3:PutObject", f"{bucket}/{key}"):
-                s3.put_object(Bucket=bucket, Key=key, Body=content)
+                target.clients("s3").put_object(Bucket=bucket, Key=key, Body=content)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(send, built.contents.items()))
-    index = target.naming.of("release_key", project=built.project, digest=built.release.digest)
-    send((index, built.index))
-    key = target.naming.manifest_key(built.project)
+    send((target.naming.of("release_key", project=built.project, digest=built.release.digest), built.index))
+
+
+def put_manifest(target: Target, built: Built, manifest: str) -> str:
+    """The manifest, which starts the reconcile; its version id."""
+    bucket, key = target.naming.bucket("artifacts"), target.naming.manifest_key(built.project)
     tags = {
         "release": built.release.digest,
         **{name.replace("_", "-"): _header(text) for name, text in built.release.provenance.tags().items()},
     }
     with translated("s3:PutObject", f"{bucket}/{key}"):
-        answer = s3.put_object(Bucket=bucket, Key=key, Body=manifest.encode(), ContentType="application/yaml", Metadata=tags)
+        answer = target.clients("s3").put_object(
+            Bucket=bucket, Key=key, Body=manifest.encode(), ContentType="application/yaml", Metadata=tags
+        )
     return str(answer.get("VersionId", ""))
+
+
+def published(target: Target, built: Built, manifest: str) -> str:
+    """The version of the manifest in AWS when it is this very text with these very files; empty otherwise."""
+    s3, bucket, key = target.clients("s3"), target.naming.bucket("artifacts"), target.naming.manifest_key(built.project)
+    try:
+        with translated("s3:GetObject", f"{bucket}/{key}"):
+            found = s3.get_object(Bucket=bucket, Key=key)
+        index = target.naming.of("release_key", project=built.project, digest=found["Metadata"].get("release", ""))
+        with translated("s3:GetObject", f"{bucket}/{index}"):
+            there = json.loads(s3.get_object(Bucket=bucket, Key=index)["Body"].read())
+    except NotFound:
+        return ""
+    here = release_json(built.release)
+    same = all(there.get(part) == json.loads(json.dumps(here[part])) for part in _FILES)
+    return str(found.get("VersionId", "")) if same and found["Body"].read().decode() == manifest else ""
 
 
 def provenance(folder: Path) -> Provenance:

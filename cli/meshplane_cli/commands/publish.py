@@ -10,7 +10,7 @@ import typer
 from meshplane_cli.manifests import project_of, text_of
 from meshplane_cli.output import OK, PROBLEMS, USAGE, WAITS, CliError, emit, say, show
 from meshplane_cli.project_status import Standing, standing
-from meshplane_cli.releases import build, upload
+from meshplane_cli.releases import build, published, upload
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
 LOOK_EVERY = 0.5
@@ -24,7 +24,8 @@ def command(
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a project's files by content, then the release index, then the manifest; the plane does the rest.
+    """Upload a project's files by content, then the release index, then the manifest; the plane does the rest. What is published
+    already, text and files, is not uploaded again.
 
     Ends with 0 when every project is Synced, 1 when somebody must act, 4 when one is held or still waits after --timeout.
     """
@@ -38,7 +39,12 @@ def command(
     versions = {}
     for name, project in valid.items():
         built = build(found.checkout.folder(name), project, found.naming, say)
-        versions[name] = upload(found, built, text_of(found.checkout, name))
+        manifest = text_of(found.checkout, name)
+        versions[name] = published(found, built, manifest)
+        if versions[name]:
+            say(f"{name}: published already, manifest version {versions[name]}")
+            continue
+        versions[name] = upload(found, built, manifest)
         say(f"{name}: release {built.release.digest[:12]}, {len(built.contents)} files, manifest version {versions[name] or '-'}")
     ends = wait_for(found, versions, timeout, quiet=as_json) if wait else {}
     if as_json:

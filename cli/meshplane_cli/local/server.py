@@ -21,6 +21,7 @@ from typing import Any
 from meshplane_cli.local import glue_runs, repairs, snapshot
 from meshplane_cli.local.alarms import Alarms
 from meshplane_cli.local.clock import CLOCK
+from meshplane_cli.local.cloudformation import Engine
 from meshplane_cli.local.front import Front
 from meshplane_cli.local.lambdas import Pool, Settings
 from meshplane_cli.local.lambdas.pollers import Pollers
@@ -52,11 +53,13 @@ class EmbeddedAws:
 
     def start(self) -> None:
         """Come up; returns when requests are answered."""
-        from meshplane_cli.local.repairs import functions
+        from meshplane_cli.local.repairs import cloudformation, functions
 
         CLOCK.keep_in(self.place.clock)
         repairs.apply(ROUTER.publish, ROUTER.to_targets)
         functions.apply(self.pool.invoke, self.pool.invoke_later, self.pollers.refresh)
+        bucket = self.place.naming().bucket("artifacts")
+        cloudformation.apply(Engine(self.endpoint, self.region, self.account, bucket))
         ROUTER.targets.invoke = self.pool.invoke_later
         if self.place.snapshot.exists():
             log.info("restored %d backends", snapshot.load(self.place.snapshot))

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import botocore.session
 
 REST = {"s3": "s3", "lambda": "lambda", "scheduler": "scheduler"}
-QUERY = frozenset({"iam", "sts", "sns", "ec2"})
+QUERY = frozenset({"iam", "sts", "sns", "ec2", "cloudformation"})
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]*/([^/]+)/aws4_request")
 _RPC = re.compile(r"^/service/[^/]+/operation/([A-Za-z0-9]+)$")
 _READS = (

@@ -14,6 +14,7 @@ from meshplane.errors import AlreadyExists, Conflict, Denied, NotFound, NotReady
 
 # The most specific table comes first: the same code means different things in different services.
 _BY_SERVICE: Mapping[tuple[str, str], type[PlaneError]] = {
+    ("cloudformation:DescribeStacks", "ValidationError"): NotFound,  # its only validation is that the stack is there
     ("scheduler:CreateSchedule", "ConflictException"): AlreadyExists,
     ("scheduler:CreateScheduleGroup", "ConflictException"): AlreadyExists,
     ("scheduler", "ConflictException"): NotReady,  # the group or schedule is just being changed or deleted

@@ -6,11 +6,16 @@ replaced when the function's configuration changes. Used by the server, the poll
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +120,8 @@ class Pool:
 
     def _function(self, deployed: Any) -> Function:
         settings, name = self._settings, str(deployed.function_name)
-        code = settings.root / (deployed.tags or {}).get(CODE_TAG, "functions")
+        folder = (deployed.tags or {}).get(CODE_TAG)
+        code = settings.root / folder if folder else _unpacked(deployed, settings.clock_file.parent / "code")
         region = str(deployed.region)
         environment = {
             **callers.of_role(deployed.role),
@@ -149,6 +155,24 @@ def _deployed(account: str, region: str, name: str) -> Any:
     from moto.awslambda.models import lambda_backends
 
     return lambda_backends[account][region].get_function(name, None)
+
+
+def _unpacked(deployed: Any, folder: Path) -> Path:
+    """The function's uploaded package as a folder named by its content: the same package is unpacked once."""
+    package = bytes(deployed.code_bytes)
+    there = folder / hashlib.sha256(package).hexdigest()
+    if not there.is_dir():
+        part = Path(tempfile.mkdtemp(dir=_made(folder)))
+        with zipfile.ZipFile(io.BytesIO(package)) as archive:
+            archive.extractall(part)
+        with suppress(OSError):  # another call was faster: the content is the same
+            part.rename(there)
+    return there
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _measure(account: str, region: str, name: str, outcome: Outcome, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """One deployment of the template: translate, order by dependency, make or update what changed, remove what is gone.
 
-What was made last time is remembered as `platform/stack.json` in the artifacts bucket, so that it lives and dies with the embedded
-AWS's state. Called by `deploy.deploy_plane`.
+What was made last time is remembered as `platform/{stack}.json` in the artifacts bucket, so that it lives and dies with the embedded
+AWS's state. Called by `deploy.deploy_plane`, where code is the checkout's own folder, and by `cloudformation`, where it was uploaded.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from samtranslator.yaml_helper import yaml_parse
 from meshplane_cli.local.template.handlers import Made, Target
 from meshplane_cli.local.template.intrinsics import ABSENT, Evaluator
 from meshplane_cli.local.template.services import HANDLERS
+from meshplane_cli.local.template.services.functions import CHECKOUT
 from meshplane_cli.local.template.tagging import TAGGERS
 
-MEMORY = "platform/stack.json"
 _MANAGED = {
     name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in ("AWSLambdaBasicExecutionRole", "AWSLambdaSQSQueueExecutionRole")
 }
@@ -52,12 +52,19 @@ class Deployed:
 
 
 def deploy(template: Path, parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None) -> Deployed:
-    """Bring the stack to the template. `tags` go onto what is made or changed, and touch nothing else (D4).
+    """Bring the stack to the template of a checkout. Raises ValueError as `deploy_translated` does."""
+    body = translated(template.read_text(encoding="utf-8"), parameters, target.region)
+    return deploy_translated(body, parameters, target, bucket, tags)
+
+
+def deploy_translated(
+    body: Mapping[str, Any], parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None
+) -> Deployed:
+    """Bring the stack to a template without SAM's own types. `tags` go onto what is made or changed, and touch nothing else (D4).
 
     Raises ValueError for a template that is wrong, or names a type that nobody handles here.
     """
-    body = _translated(template, parameters, target.region)
-    before = _remembered(target, bucket)
+    before = remembered(target, bucket)
     deployment = _Deployment(body, parameters, target, before, tags or {})
     try:
         deployment.run()
@@ -70,21 +77,24 @@ def deploy(template: Path, parameters: Mapping[str, str], target: Target, bucket
     return Deployed(deployment.outputs(), tuple(deployment.made), tuple(deployment.unchanged), tuple(removed))
 
 
-def _translated(template: Path, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
-    body = yaml_parse(template.read_text(encoding="utf-8"))
+def translated(template: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+    """A SAM template as CloudFormation's transform leaves it. Raises samtranslator's InvalidDocumentException for one that is wrong."""
+    body = yaml_parse(template)
     places = [body.get("Globals", {}).get("Function", {}), *(resource.get("Properties", {}) for resource in body["Resources"].values())]
     for properties in places:
         for key in ("CodeUri", "ContentUri"):
-            if isinstance(properties.get(key), str):  # as `sam package` would: the "key" is the folder in the checkout
-                properties[key] = f"s3://checkout/{properties[key].strip('./')}"
+            if isinstance(properties.get(key), str) and not properties[key].startswith(
+                "s3://"
+            ):  # as `sam package` would: the "key" is the folder in the checkout
+                properties[key] = f"s3://{CHECKOUT}/{properties[key].strip('./')}"
     # What samtranslator's own `transform` does, with a session that knows the Region: it must not depend on the shell's.
     values = dict(parameters)
     to_py27_compatible_template(body, values)
     metrics = Metrics("ServerlessTransform", DummyMetricsPublisher())
     translator = Translator(None, Parser(), boto_session=boto3.session.Session(region_name=region), metrics=metrics)
-    translated = undo_mark_unicode_str_in_template(translator.translate(body, values, get_managed_policy_map=lambda: _MANAGED))
+    plain = undo_mark_unicode_str_in_template(translator.translate(body, values, get_managed_policy_map=lambda: _MANAGED))
     metrics.publish()  # to nobody; unpublished ones are complained about at exit
-    return dict(json.loads(json.dumps(translated, default=str)))
+    return dict(json.loads(json.dumps(plain, default=str)))
 
 
 class _Deployment:
@@ -163,15 +173,20 @@ class _Deployment:
         return found[attribute]
 
 
-def _remembered(target: Target, bucket: str) -> dict[str, Record]:
+def remembered(target: Target, bucket: str) -> dict[str, Record]:
+    """What the stack's last deployment left; nothing for a stack that was never deployed."""
     s3 = target.client("s3")
     try:
-        rows = json.loads(s3.get_object(Bucket=bucket, Key=MEMORY)["Body"].read())
+        rows = json.loads(s3.get_object(Bucket=bucket, Key=_memory(target))["Body"].read())
     except s3.exceptions.NoSuchKey:
         return {}
     return {logical: Record(**row) for logical, row in rows.items()}
 
 
+def _memory(target: Target) -> str:
+    return f"platform/{target.stack}.json"
+
+
 def _remember(target: Target, bucket: str, records: Mapping[str, Record]) -> None:
     body = json.dumps({logical: asdict(record) for logical, record in records.items()}, indent=1)
-    target.client("s3").put_object(Bucket=bucket, Key=MEMORY, Body=body.encode())
+    target.client("s3").put_object(Bucket=bucket, Key=_memory(target), Body=body.encode())

@@ -1,4 +1,5 @@
-"""AWS::Lambda::*. A function's code is the folder of the checkout that the template names, its layer the virtual environment."""
+"""AWS::Lambda::*. A function's code is the folder of the checkout that the template names, or the package that was uploaded; its layer
+is the virtual environment either way: the real one is built for another processor."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 from meshplane_cli.local.lambdas.pool import CODE_TAG
 from meshplane_cli.local.template.handlers import Handler, Made, Properties, Target, nothing, only, tags
 
+CHECKOUT = "checkout"  # the bucket of no AWS, by which `deployment` means the checkout
 _CONFIGURATION = (
     "Runtime",
     "Role",
@@ -37,14 +39,24 @@ def _function(target: Target, logical: str, properties: Properties, earlier: str
     if "Environment" in shape:
         shape["Environment"] = {"Variables": {key: str(value) for key, value in shape["Environment"]["Variables"].items()}}
     shape |= {"Timeout": int(properties.get("Timeout", 3)), "MemorySize": int(properties.get("MemorySize", 128))}
-    marks = {**tags(properties), CODE_TAG: str(properties["Code"].get("S3Key", "functions"))}
+    marks, code = _code(properties["Code"])
+    marks = {**tags(properties), **marks}
     arn = target.arn("lambda", f"function:{name}")
     if earlier == name:
         client.update_function_configuration(FunctionName=name, **shape)
+        client.update_function_code(FunctionName=name, **code)
+        client.untag_resource(Resource=arn, TagKeys=[CODE_TAG])
         client.tag_resource(Resource=arn, Tags=marks)
     else:
-        client.create_function(FunctionName=name, Code={"ZipFile": _placeholder()}, Tags=marks, **shape)
+        client.create_function(FunctionName=name, Code=code, Tags=marks, **shape)
     return Made(name, {"Arn": arn})
+
+
+def _code(code: Properties) -> tuple[dict[str, str], dict[str, Any]]:
+    """The tag that names a folder of the checkout and a placeholder for it, or no tag and the package."""
+    if code["S3Bucket"] == CHECKOUT:
+        return {CODE_TAG: str(code["S3Key"])}, {"ZipFile": _placeholder()}
+    return {}, only(code, ("S3Bucket", "S3Key", "S3ObjectVersion"))
 
 
 def _remove_function(target: Target, ref: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -81,6 +81,10 @@ class RunStore(Protocol):
         """The pipelines as the last reconcile left them; None when no reconcile has written any yet."""
         ...
 
+    def awaited(self, project: str) -> bool:
+        """Does the project's reconcile wait for open runs to end, so that it is to look again when one has?"""
+        ...
+
     def slots(self, project: str, pipeline: str) -> Slots:
         """The pipeline's slots; version 0 when there are none."""
         ...
@@ -132,6 +136,10 @@ class Executions(Protocol):
 
     def describe(self, arn: str) -> Execution | None:
         """The execution as it is now; None when there is none."""
+        ...
+
+    def running(self, machines: str) -> Sequence[Execution]:
+        """Open executions of every state machine whose name fits the pattern, in which `*` stands for any characters."""
         ...
 
     def arn(self, machine: str, run_id: str) -> str:
@@ -198,6 +206,10 @@ class Manifests(Protocol):
 
     def version(self, project: str) -> str:
         """The newest version id, a delete marker's included; empty when there is none. One call, read before destructive actions."""
+        ...
+
+    def texts(self, project: str) -> Iterator[str]:
+        """The text of every version of the manifest that is left, newest first, delete markers left out."""
         ...
 
     def looks(self) -> Sequence[Look]:
@@ -324,6 +336,10 @@ class OpenRuns(Protocol):
         """End its execution. Ended already is success."""
         ...
 
+    def restore(self, project: str, machines: str) -> None:
+        """Record the open executions of these state machines (a pattern of names) as runs that hold a place, where nothing does so."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AppliedGates:
@@ -376,17 +392,5 @@ class Publisher(Protocol):
         ...
 
 
-class Deadline(Protocol):
-    """How much of the function's time is left."""
-
-    def __call__(self) -> timedelta:
-        """The time left."""
-        ...
-
-
-class Pause(Protocol):
-    """Lets time pass inside a reconcile: for waits of seconds only."""
-
-    def __call__(self, time: timedelta) -> None:
-        """Return after `time`."""
-        ...
+Deadline = Callable[[], timedelta]  # how much of the function's time is left
+Pause = Callable[[timedelta], None]  # lets time pass inside a reconcile: for waits of seconds only

@@ -137,8 +137,7 @@ def releases(arn: str) -> SsmReleases:
 def reconcile(context: Any) -> Ports:
     """For `reconcile_project`."""
     arn = context.invoked_function_arn
-    queue = SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, naming(arn))
-    return Ports(_states(), _manifests(arn), queue, ProjectRuns(run_ports(context)), _surroundings(arn), _tools(context))
+    return Ports(_states(), _manifests(arn), reconcile_queue(context), ProjectRuns(run_ports(context)), _surroundings(arn), _tools(context))
 
 
 def plan(context: Any) -> PlanPorts:
@@ -149,7 +148,7 @@ def plan(context: Any) -> PlanPorts:
 def sweep(context: Any) -> Swept:
     """One sweep of projects and of their runs."""
     names = naming(context.invoked_function_arn)
-    queue = SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, names)
+    queue = reconcile_queue(context)
     runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
     return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
 
@@ -182,6 +181,11 @@ def run_ports(context: Any) -> RunPorts:
     """For `start_run`, `record_run` and whatever else looks at runs."""
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
     return RunPorts(runs, AwsExecutions(clients()), SqsTriggers(clients(), settings().trigger_queue_url), SystemClock())
+
+
+def reconcile_queue(context: Any) -> SqsReconciles:
+    """For whoever asks for a look at a project."""
+    return SqsReconciles(clients()("sqs"), settings().reconcile_queue_url, naming(context.invoked_function_arn))
 
 
 def _states() -> DynamoStates:

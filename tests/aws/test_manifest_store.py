@@ -128,3 +128,16 @@ def test_messages_are_in_the_rules_group_and_never_swallowed(world: World) -> No
 def test_more_than_ten_messages(world: World) -> None:
     world.queue.send([f"p{n:02}" for n in range(23)])
     assert len(world.queued()) == 23
+
+
+def test_every_text_that_a_manifest_ever_had_newest_first(world: World) -> None:
+    world.put("sales", "one")
+    world.put("sales", "two")
+    world.put_file("sales", "project.yaml.bak", b"x")
+    world.drop("sales")
+    world.calls.clear()
+    texts = world.manifests.texts("sales")
+    assert next(texts) == "two"
+    assert world.calls == ["s3:ListObjectVersions", "s3:GetObject"], "an older one is read only when it is asked for"
+    assert list(texts) == ["one"]
+    assert list(world.manifests.texts("customers")) == []

@@ -124,6 +124,18 @@ def test_policies_are_what_the_reconcile_left(store: DynamoRuns, clients: Client
     assert store.policies("sales") == {"daily": policy}
 
 
+@pytest.mark.parametrize(
+    ("item", "awaited"),
+    [({}, False), ({"phase": {"S": "active"}}, False), ({"phase": {"S": "draining"}}, True), ({"awaits_runs": {"BOOL": True}}, True)],
+)
+def test_a_project_waits_for_its_runs_while_it_drains_or_has_said_so(
+    store: DynamoRuns, clients: Clients, item: dict[str, object], awaited: bool
+) -> None:
+    assert not store.awaited("sales")
+    clients("dynamodb").put_item(TableName="state", Item={"pk": {"S": "project#sales"}, "sk": {"S": "state"}, **item})
+    assert store.awaited("sales") == awaited
+
+
 def test_the_queue_takes_more_than_ten_and_cuts_the_delay(clients: Clients) -> None:
     url = clients("sqs").create_queue(QueueName="triggers")["QueueUrl"]
     SqsTriggers(clients, url).send([{"n": n} for n in range(23)])

@@ -39,6 +39,7 @@ NO_RESOURCE = {
     "events:ListRules",
     "scheduler:ListSchedules",
     "logs:DescribeLogGroups",
+    "states:ListStateMachines",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",

@@ -22,6 +22,8 @@ FLOWS = {
     "PlanProjectRole": ["plan_project"],
     "StartRunRole": ["start_run"],
     "RecordRunRole": ["record_run"],
+    "PublishTablesRole": ["publish_tables"],
+    "IngestApiRole": ["ingest_api"],
 }
 ADAPTERS = {  # a port's name in the flows → the class behind it
     "runs": ("runs_store.py", "DynamoRuns"),
@@ -31,7 +33,17 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
     "manifests": ("manifest_store.py", "S3Manifests"),
     "releases": ("releases.py", "SsmReleases"),
     "queue": ("queue.py", "SqsReconciles"),
+    "reconciles": ("queue.py", "SqsReconciles"),
+    "publisher": ("publisher.py", "AwsPublisher"),
+    "store": ("ingest_store.py", "S3IngestStore"),
 }
+# What an adapter holds: the attribute → the class behind it.
+HELD = {
+    "_runs": ("runs_store.py", "DynamoRuns"),
+    "_commits": ("iceberg/commit.py", "Commits"),
+}
+# What `wiring` asks before the flow begins.
+BEFORE = {"IngestApiRole": [("runs_store.py", "DynamoRuns", ["policies"])]}
 # What a flow's module holds beside what this function reaches in it, and why it is not reached.
 NOT_REACHED = {
     "ReconcileProjectRole": {
@@ -42,6 +54,8 @@ NOT_REACHED = {
     "RecordRunRole": set(),
     "StartRunRole": set(),
     "SweepProjectsRole": {"glue:GetJobRun"},
+    "PublishTablesRole": set(),
+    "IngestApiRole": set(),
 }
 # IAM's word for an operation, where it is another one.
 GRANT = {
@@ -72,6 +86,8 @@ IMPLIED = {
     "PlanProjectRole": {"s3:ListBucket"},  # an absent file answers 404 then, not 403
     "StartRunRole": POLLER,
     "RecordRunRole": set(),
+    "PublishTablesRole": {"s3:ListBucket"},
+    "IngestApiRole": {"s3:ListBucket"},
 }
 ALWAYS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
@@ -95,19 +111,41 @@ def operations(node: ast.AST) -> Iterator[str]:
 
 
 def of_methods(file: str, name: str, wanted: Iterable[str]) -> set[str]:
-    """The operations of a class's methods, and of its own methods and module's functions that these call."""
+    """The operations of a class's methods (of a module's functions where no class is named), and of everything of ours that these call:
+    own methods, the module's functions, other modules of `meshplane.aws`, and what the adapter holds."""
     tree = parsed(CODE / "aws" / file)
-    inside = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    known: dict[str, ast.AST] = {node.name: node for node in (*tree.body, *inside.body) if isinstance(node, ast.FunctionDef)}
-    methods = {node.name for node in inside.body if isinstance(node, ast.FunctionDef)}
-    todo, done = [one for one in wanted if one in methods], set[str]()
+    inside = (
+        [node for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name for node in each.body] if name else tree.body
+    )
+    known: dict[str, ast.AST] = {node.name: node for node in (*tree.body, *inside) if isinstance(node, ast.FunctionDef)}
+    methods = {node.name for node in inside if isinstance(node, ast.FunctionDef)}
+    todo, done, found = [one for one in wanted if one in methods], set[str](), set[str]()
     while todo:
         method = todo.pop()
         done.add(method)
+        found |= set(operations(known[method]))
         called = {node.attr for node in ast.walk(known[method]) if isinstance(node, ast.Attribute)}
         called = (called & methods) | ({node.id for node in ast.walk(known[method]) if isinstance(node, ast.Name)} - methods)
         todo += [one for one in called & set(known) if one not in done]
-    return {operation for method in done for operation in operations(known[method])}
+        for node in (one for one in ast.walk(known[method]) if isinstance(one, ast.Attribute)):
+            found |= _elsewhere(tree, node)
+    return found
+
+
+def _elsewhere(tree: ast.Module, call: ast.Attribute) -> set[str]:
+    """The operations behind `module.function` or `self._held.method`."""
+    if isinstance(call.value, ast.Attribute) and call.value.attr in HELD:
+        return of_methods(*HELD[call.value.attr], [call.attr])
+    imported = [(node.module, alias) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    for module, alias in imported:
+        if (
+            isinstance(call.value, ast.Name)
+            and call.value.id == (alias.asname or alias.name)
+            and (module or "").startswith("meshplane.aws.")
+        ):
+            path = Path(*str(module).split(".")[2:], f"{alias.name}.py")
+            return of_methods(str(path), "", [call.attr]) if (CODE / "aws" / path).is_file() else set()
+    return set()
 
 
 def reached(flows: Iterable[str]) -> list[str]:
@@ -126,6 +164,8 @@ def called(role: str) -> set[str]:
     found: set[str] = set()
     for port, (file, name) in ADAPTERS.items():
         methods = {method for source in sources for method in re.findall(rf"\b{port}\.(\w+)\(", source)}
+        found |= of_methods(file, name, methods)
+    for file, name, methods in BEFORE.get(role, ()):
         found |= of_methods(file, name, methods)
     if role in ("ReconcileProjectRole", "PlanProjectRole"):
         kinds = [*(CODE / "aws" / "kinds").glob("*.py"), *(CODE / "aws" / "iceberg").glob("*.py"), CODE / "aws" / "listings.py"]
@@ -160,6 +200,8 @@ def test_every_grant_is_called(granted: dict[str, set[str]], role: str) -> None:
 
 def test_the_extraction_sees_what_it_is_to_see() -> None:
     assert {"s3:ListBucket", "glue:CreateTableOptimizer", "iam:DetachRolePolicy", "dynamodb:Query"} <= called("ReconcileProjectRole")
+    assert {"glue:GetTable", "glue:UpdateTable", "s3:GetObject", "dynamodb:GetItem", "events:PutEvents"} <= called("PublishTablesRole")
+    assert {"secretsmanager:GetSecretValue", "s3:PutObject", "dynamodb:GetItem"} <= called("IngestApiRole")
     assert {"dynamodb:BatchWriteItem", "states:StartExecution", "s3:ListBucketVersions"} <= called("SweepProjectsRole")
 
 

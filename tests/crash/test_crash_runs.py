@@ -78,9 +78,30 @@ def test_state_wiped_beside_a_tombstone_and_an_open_run_is_rebuilt_and_nothing_i
     assert executions.running(at.world) == [arn]
     for project in ("customers", "sales"):
         assert at.world.status(project)["conditions"][0]["status"] == "True"
+    triggers.tell("sales", "", "manual", {"id": "a second wish", "by": "somebody"})
+    triggers.deliver()
+    assert executions.running(at.world) == [arn], "the open run holds its place again, and the second waits"
     triggers.ended(arn, at.world.clock.now() + LATER)
+    assert [one for one in executions.running(at.world) if one != arn], "now the second is started"
+    triggers.ended(executions.running(at.world)[0], at.world.clock.now() + LATER)
     at.settle()
     assert estate.differences(before, resources(at, known)) == []
+    assert not at.tap.wrong
+
+
+def test_a_manifest_deleted_beside_an_open_run_is_waited_for_though_the_state_was_wiped(at: Platform) -> None:
+    triggers, arn = open_run(at)
+    at.world.wipe_state()
+    at.drop("sales")
+    at.deliver()
+    assert at.world.status("sales")["conditions"][0]["reason"] == "Draining"
+    assert executions.running(at.world, "sales") == [arn]
+    assert [name for name in resources(at, frozenset()) if name.startswith("job f01-sales-")]
+    triggers.ended(arn, at.world.clock.now() + LATER)
+    assert at.world.queued() == ["sales"], "the end asks for the look itself"
+    at.event("sales")
+    at.deliver()
+    assert not [name for name in resources(at, frozenset()) if name.startswith(("job f01-sales-load", "machine f01-sales-"))]
     assert not at.tap.wrong
 
 

@@ -62,7 +62,7 @@ class Triggers:
         world, tap = self.platform.world, self.platform.tap
         world.clock.at = max(world.clock.at, at + timedelta(seconds=1))
         event = executions.end(world, arn, at)
-        while not self.platform.image(lambda: record_run(world.run_ports, event)) and tap.fault is not Mode.FORGOTTEN:
+        while not self.platform.image(lambda: record_run(world.run_ports, world.queue, event)) and tap.fault is not Mode.FORGOTTEN:
             world.clock(ASYNC_RETRY)
         self.deliver()
         return event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from meshplane.aws.clients import Clients
@@ -48,6 +49,24 @@ class AwsExecutions:
         started, ended = (iso(found[key]) if found.get(key) else "" for key in ("startDate", "stopDate"))
         told = _object(found.get("input"))
         return Execution(arn, found["status"], told, started, ended, found.get("error") or "", found.get("cause") or "")
+
+    def running(self, machines: str) -> Sequence[Execution]:
+        """One listing of all machines, one of each that fits, and each open execution's description, which alone has the input."""
+        states = self._clients("stepfunctions")
+        with translated("states:ListStateMachines"):
+            listed = [one for page in states.get_paginator("list_state_machines").paginate() for one in page["stateMachines"]]
+        ours = [one["stateMachineArn"] for one in listed if one["type"] == "STANDARD" and fnmatchcase(one["name"], machines)]
+        found = [self.describe(arn) for machine in ours for arn in self._open(machine)]
+        return [one for one in found if one and one.status == "RUNNING"]
+
+    def _open(self, machine: str) -> Sequence[str]:
+        try:
+            with translated("states:ListExecutions", machine):
+                paginator = self._clients("stepfunctions").get_paginator("list_executions")
+                pages = paginator.paginate(stateMachineArn=machine, statusFilter="RUNNING")
+                return [one["executionArn"] for page in pages for one in page["executions"]]
+        except NotFound:
+            return ()  # gone between the two listings
 
     def stop(self, arn: str, why: str) -> None:
         """Stop it, whether it still runs or not."""

@@ -46,6 +46,15 @@ class S3Manifests:
         newest = self._newest_version(self._naming.manifest_key(project))
         return newest[0] if newest else ""
 
+    def texts(self, project: str) -> Iterator[str]:
+        """One listing of this key, which S3 gives newest first, and a request for each version that is asked for."""
+        key = self._naming.manifest_key(project)
+        for entry in [entry for entry, deleted in self._versions(key) if entry["Key"] == key and not deleted]:
+            with translated("s3:GetObjectVersion", key):
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=entry["VersionId"])
+                text = answer["Body"].read(MAX_MANIFEST + 1)
+            yield text.decode("utf-8", "replace")
+
     def looks(self) -> Sequence[Look]:
         """One listing of everything under `manifests/`, versions included."""
         prefix = self._naming.manifest_key("").partition("/")[0] + "/"

@@ -43,6 +43,11 @@ class DynamoRuns:
             return None
         return {name: PipelinePolicy.from_json(stored) for name, stored in item["pipelines"].items()}
 
+    def awaited(self, project: str) -> bool:
+        """The state item's phase, and what the last reconcile noted."""
+        item = self._get(project, "state", ["phase", "awaits_runs"]) or {}
+        return item.get("phase") == "draining" or bool(item.get("awaits_runs"))
+
     def gates(self, project: str) -> AppliedGates:
         """The state item's `gates` and phase: for publish_tables."""
         item = self._get(project, "state", ["gates", "phase"]) or {}

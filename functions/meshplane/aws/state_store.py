@@ -89,6 +89,7 @@ class DynamoStates:
             ":loose": record.beside,
             ":refers": list(record.refers),
             ":stalled": record.stalled,
+            ":awaits": record.awaits_runs,
             ":shares": Binary(_pack(record.shares)),  # beside a whole chunk a thousand tables' text would not fit into the item
             ":pipelines": dict(record.pipelines),
             ":gates": dict(record.gates),
@@ -97,7 +98,8 @@ class DynamoStates:
         change = (
             "SET memory = :memory, memory_chunks = :chunks, memory_fence = :fence, phase = :phase, observed = :observed, "
             "applied = :applied, last_verified = :verified, due_at = :due, loose = :loose, refers = :refers, stalled = :stalled, "
-            "shares = :shares, pipelines = :pipelines, gates = :gates, #status = :status REMOVE lease_until, holder, approved"
+            "awaits_runs = :awaits, shares = :shares, pipelines = :pipelines, gates = :gates, #status = :status "
+            "REMOVE lease_until, holder, approved"
         )
         item = self._must(begun, change, "fence = :fence", values, {"#status": "status"})
         for sk in begun.kept:
@@ -157,6 +159,7 @@ class DynamoStates:
             applied=item.get("applied", ""),
             last_verified=item.get("last_verified", ""),
             refers=tuple(item.get("refers", ())),
+            awaits_runs=bool(item.get("awaits_runs")),
             shares=_unpack(item.get("shares", b"")),
             pipelines=item.get("pipelines", {}),
             gates=item.get("gates", {}),

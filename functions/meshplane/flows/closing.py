@@ -68,7 +68,7 @@ class Writer:
     def observing(self, version: str, release: str = "") -> Writer:
         """Looking at this version of the manifest. A project that was being removed is active again."""
         now = iso(self.clock.now())
-        return self.knowing(observed=version, last_attempted=now, phase="active", files_due="")
+        return self.knowing(observed=version, last_attempted=now, phase="active", files_due="", awaits_runs=False)
 
     def settling(self) -> dict[Id, datetime]:
         """Roles of earlier reconciles that may still not be relied upon."""
@@ -108,6 +108,7 @@ class Writer:
             last_applied=iso(now) if applied and (wrote or not self.record.last_applied) else self.record.last_applied,
             last_verified=iso(now) if looked else self.record.last_verified,
             due_at=iso(_due(now, failures, converged.outcomes)),
+            awaits_runs=converged.awaits_runs,
         )
         unnoted = writer.noted(converged, now) if wrote else ""
         result = "applied" if wrote else "unchanged" if applied else synced.reason.lower()

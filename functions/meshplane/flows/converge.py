@@ -65,6 +65,7 @@ class Converged:
     wrote: tuple[Outcome, ...] = ()
     inventory: Mapping[Id, Known] = field(default_factory=dict)
     settling: Mapping[Id, datetime] = field(default_factory=dict)
+    awaits_runs: bool = False
 
     @property
     def out_of_time(self) -> bool:
@@ -108,7 +109,7 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         if verdict.held:
             return Converged(made, verdict, (), tuple(wrote), inventory, settling)
         approved |= verdict.approved
-        made = _beside_runs(made, task)
+        planned, made = made, _beside_runs(made, task)
 
         def sure(made: Plan = made, verdict: Verdict = verdict) -> None:
             confirm(made, verdict)
@@ -117,7 +118,7 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         outcomes = work.run(made)
         inventory = remember(inventory, outcomes, task.only)
         wrote += [outcome for outcome in outcomes if outcome.state is State.DONE and outcome.action.verb in WRITES]
-        done = Converged(made, verdict, outcomes, tuple(wrote), inventory, settling)
+        done = Converged(made, verdict, outcomes, tuple(wrote), inventory, settling, made is not planned)
         rest = _worth_waiting(tools, outcomes, turn)
         if rest is None or turn == ROUNDS - 1:
             return replace(done, outcomes=tuple(map(_told, outcomes)))
@@ -130,8 +131,10 @@ def _beside_runs(made: Plan, task: Task) -> Plan:
     if task.runs is None or not any(map(_evolves, made.actions)):
         return made
     running = [run.run_id for run in task.runs.open(task.owner.project) if run.status == "RUNNING"]
+    if not running:
+        return made
     why = f"its change is more than an addition, and waits for open runs: {', '.join(running[:5])}"
-    actions = (replace(action, verb=Verb.WAIT, reason=why) if running and _evolves(action) else action for action in made.actions)
+    actions = (replace(action, verb=Verb.WAIT, reason=why) if _evolves(action) else action for action in made.actions)
     return replace(made, actions=tuple(actions))
 
 

@@ -1,13 +1,14 @@
-"""Runs that stand in the way of a project's removal: the flows of runs behind `ports.OpenRuns`. Composed by `wiring`."""
+"""A project's open runs, as its reconcile needs them: the flows of runs behind `ports.OpenRuns`. Composed by `wiring`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meshplane.flows.record_run import execution_ended
-from meshplane.flows.run_slots import RunPorts, close_run
-from meshplane.model.runs import OPEN, Run
+from meshplane.flows.run_slots import RunPorts, change_slots, close_run
+from meshplane.model.runs import OPEN, Execution, Run
+from meshplane.model.slots import Change, Slots, take_up
 from meshplane.model.windows import iso
 
 
@@ -35,6 +36,21 @@ class ProjectRuns:
             return
         self._close(replace(run, status="ABORTED", reason=why))
 
+    def restore(self, project: str, machines: str) -> None:
+        """For a project without state, before its pipelines are stored: until then start_run admits nothing."""
+        for execution in self.ports.executions.running(machines):
+            run = _taken_up(project, execution)
+            if run:
+                self._hold(run)
+
+    def _hold(self, run: Run) -> None:
+        def decide(slots: Slots) -> Change | None:
+            held = take_up(slots, run)
+            known = self.ports.runs.run(run.project, run.run_id)
+            return None if held is slots else Change(held, put=() if known else (run,))
+
+        change_slots(self.ports, run.project, run.pipeline, decide)
+
     def _now(self, run: Run) -> Run | None:
         """The run by the service's own word; None when it is over, its record is closed then. A run whose record still says that it
         waits may have been started by a process that died right after."""
@@ -54,3 +70,28 @@ class ProjectRuns:
     def _close(self, run: Run) -> None:
         ended = replace(run, ended=iso(self.ports.clock.now()))
         close_run(self.ports, ended, self.ports.runs.policies(run.project))
+
+
+def _taken_up(project: str, execution: Execution) -> Run | None:
+    """The record of a run as its execution tells of it; None for one that no run of the project started. Its files, and who asked for
+    it, are told nowhere."""
+    told = execution.input.get("run")
+    name = execution.arn.rpartition(":")[2]
+    if not isinstance(told, Mapping) or told.get("project") != project or told.get("run_id") != name or not told.get("pipeline"):
+        return None
+    pipeline, trigger, begin, end = (str(told.get(key) or "") for key in ("pipeline", "trigger", "window_start", "window_end"))
+    params = told.get("params")
+    return Run(
+        name,
+        project,
+        pipeline,
+        "RUNNING",
+        trigger,
+        "" if trigger else "manual",
+        created=execution.started,
+        started=execution.started,
+        window_start=begin,
+        window_end=end,
+        params={str(key): str(value) for key, value in params.items()} if isinstance(params, Mapping) else {},
+        execution=execution.arn,
+    )

@@ -90,7 +90,9 @@ def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
 def _told(ports: Ports, project: str, ended: Ended, dirty: bool) -> Mapping[str, str]:
     """Ask for the looks that follow. The record is whole: what cannot be asked for now is for the sweep, and only the log says so."""
     try:
-        if dirty or ended.again:
+        # record_run wakes whoever waits; one that ended before our wait could be read has woken nobody.
+        missed = ended.record.awaits_runs and not any(run.status == "RUNNING" for run in ports.runs.open(project))
+        if dirty or ended.again or missed:
             ports.queue.send([project])
         if ended.wake:
             ports.queue.send(sorted({due.project for due in ports.states.due() if project in due.refers and due.phase == "active"}))
@@ -111,8 +113,11 @@ def _overtaken(ports: Ports, begun: Begun, why: Stale) -> Report:
 
 
 def _look(ports: Ports, begun: Begun, writer: Writer) -> Ended:
+    project = begun.record.project
     try:
-        manifest = ports.manifests.newest(begun.record.project)
+        if not begun.record.observed:  # a first look, or one after the state was wiped
+            ports.runs.restore(project, ports.surroundings.here.naming.state_machine(project, "*"))
+        manifest = ports.manifests.newest(project)
     except PlaneError as error:
         return writer.unread(error)
     match manifest:

@@ -1,4 +1,5 @@
 """The end of an execution or of a job run is recorded, its place freed and what waits started: called by `handlers.record_run`.
+A reconcile that waits for the project's runs (a removal, a change of a table) is asked to look again.
 
 An event only says where to look: the truth is read from the service. So a duplicate, a late one and one that overtook another
 do no harm, and the sweep uses the same function for ends whose events were lost.
@@ -14,14 +15,20 @@ from typing import Any
 from meshplane.flows.run_slots import RunPorts, close_run
 from meshplane.model.runs import GLUE_STATUS, Execution, JobRun, Run, StepEnd
 from meshplane.model.windows import iso
+from meshplane.ports import ReconcileQueue
 
 
-def record_run(ports: RunPorts, event: Mapping[str, Any]) -> str:
+def record_run(ports: RunPorts, reconciles: ReconcileQueue, event: Mapping[str, Any]) -> str:
     """Take in an EventBridge event. Returns the id of the run it was about, empty when it was none of ours or nothing changed."""
     detail = event.get("detail") or {}
     if detail.get("executionArn"):
         found = ports.executions.describe(str(detail["executionArn"]))
-        return execution_ended(ports, found) if found else ""
+        run_id = execution_ended(ports, found) if found else ""
+        told = found.input.get("run") if found and found.status != "RUNNING" else None
+        project = str(told.get("project", "")) if isinstance(told, Mapping) else ""
+        if project and ports.runs.awaited(project):  # also when the run was closed before: whoever did may have died right then
+            reconciles.send([project])
+        return run_id
     if detail.get("jobRunId"):
         job_run = ports.executions.job_run(str(detail.get("jobName", "")), str(detail["jobRunId"]))
         return job_run_ended(ports, job_run) if job_run else ""

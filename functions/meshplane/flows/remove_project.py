@@ -7,13 +7,15 @@ Called by `flows.reconcile_project` once a delete marker has proven the deletion
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from meshplane.errors import PlaneError, Stale
+from meshplane.errors import ManifestInvalid, PlaneError, Stale
 from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Confirm, Converged, Task, Tools, converge
 from meshplane.flows.preparation import Here
+from meshplane.model.manifest import load
 from meshplane.model.project import Policy
 from meshplane.model.resource import Owner
 from meshplane.model.runs import Run
@@ -28,7 +30,7 @@ from meshplane.plan.retry import HOURLY, given_up
 from meshplane.ports import Begun, Manifests, OpenRuns, States
 
 FILES_STAY = timedelta(days=1)
-RUNS_LOOK = timedelta(minutes=1)  # the next sweep finds it due: within its step of five minutes after the run has ended
+RUNS_LOOK = timedelta(minutes=1)  # record_run asks for the look when a run has ended; what it missed, the next sweep finds due
 TRIGGERS = frozenset({"event_rule", "schedule", "schedule_group"})
 
 
@@ -51,6 +53,8 @@ def remove(step: Removal, version: str) -> Ended:
     phase = "removed" if record.phase == "removed" and record.observed == version else "draining"
     step = _with(step, version, phase)
     try:
+        if not record.last_attempted:
+            step = _with_last_policy(step)
         if phase == "draining" and (record.phase != "draining" or record.observed != version):
             paused = {name: {**policy, "paused": "the project is being removed"} for name, policy in record.pipelines.items()}
             step.states.draining(step.begun, version, paused)
@@ -81,6 +85,16 @@ def _further(step: Removal, version: str, phase: str) -> Ended:
     if _unfinished(converged):
         return _draining(step, converged, "what is left is being taken away")
     return _removed(step, converged)
+
+
+def _with_last_policy(step: Removal) -> Removal:
+    """The policy of the last valid manifest, which holds for the removal: the state that kept it was wiped."""
+    name, here = step.begun.record.project, step.here
+    for text in step.manifests.texts(name):
+        with suppress(ManifestInvalid):
+            policy = load(text, file=f"projects/{name}/project.yaml", env=here.naming.env, project=name, domain=here.domain).policy
+            return replace(step, writer=step.writer.knowing(manage=policy.manage, while_running=policy.while_running))
+    return step
 
 
 def _with(step: Removal, version: str, phase: str) -> Removal:

@@ -14,6 +14,6 @@ logger = Logger(service="meshplane")
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """One EventBridge event. An error makes Lambda try again; the sweep finds what stays lost."""
-    run_id = record_run(wiring.run_ports(context), event)
+    run_id = record_run(wiring.run_ports(context), wiring.reconcile_queue(context), event)
     logger.info("run recorded" if run_id else "nothing to record", extra={"run_id": run_id})
     return {"run_id": run_id}

@@ -136,6 +136,11 @@ def admit(slots: Slots, policy: PipelinePolicy, run: Run) -> Change:
     return promote(Change(replace(slots, waiting=waiting), put=(run,)), policy.concurrency)
 
 
+def take_up(slots: Slots, run: Run) -> Slots:
+    """The slots with a run that is open already, whatever the concurrency: it was admitted before its slots were lost."""
+    return slots if slots.holds(run.run_id) else replace(slots, open=(*slots.open, run.run_id))
+
+
 def release(slots: Slots, run: Run, concurrency: int) -> Change:
     """A run ended: free its place and move up what waits. `run` is the record as it shall stand."""
     left = replace(

@@ -41,6 +41,7 @@ class Record:
     manage: tuple[str, ...] = Policy().manage  # of the last valid manifest: they hold for the removal too
     while_running: str = "finish"
     published: str = ""  # digest of the status last written beside the manifests
+    awaits_runs: bool = False  # a change waits for open runs to end: record_run asks for a look then
     files_due: str = ""  # when a removed project's files leave the artifacts bucket
     shares: Mapping[str, Any] = field(default_factory=dict)  # what neighbours may know, as `plan.shares` writes it
     pipelines: Mapping[str, Any] = field(default_factory=dict)  # PipelinePolicy by name, as JSON: what start_run reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -211,6 +211,7 @@ class Bucket:
     """The artifacts bucket."""
 
     newest_of: dict[str, Manifest | DeletedManifest] = field(default_factory=dict)
+    versions: dict[str, list[str]] = field(default_factory=dict)
     loose: dict[str, dict[str, bytes]] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     statuses: list[tuple[str, str, str]] = field(default_factory=list)
@@ -221,6 +222,7 @@ class Bucket:
     def put(self, project: str, text: str, release: str = "") -> str:
         self.count += 1
         self.newest_of[project] = Manifest(text, f"v{self.count}", release)
+        self.versions.setdefault(project, []).insert(0, text)
         return f"v{self.count}"
 
     def drop(self, project: str) -> None:
@@ -235,6 +237,9 @@ class Bucket:
     def version(self, project: str) -> str:
         found = self.newest_of.get(project)
         return found.version if found else ""
+
+    def texts(self, project: str) -> Iterator[str]:
+        yield from self.versions.get(project, ())
 
     def looks(self) -> Sequence[Look]:
         if self.fault:
@@ -360,6 +365,8 @@ class Runs:
 
     runs: list[Run] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    unrecorded: list[Run] = field(default_factory=list)  # open executions that no slots hold
+    fault: Exception | None = None
 
     def open(self, project: str) -> Sequence[Run]:
         return [run for run in self.runs if run.project == project]
@@ -367,6 +374,11 @@ class Runs:
     def stop(self, run: Run, why: str) -> None:
         self.stopped.append(run.run_id)
         self.runs.remove(run)
+
+    def restore(self, project: str, machines: str) -> None:
+        if self.fault:
+            raise self.fault
+        self.runs += [run for run in self.unrecorded if run.project == project and run not in self.runs]
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
 from meshplane.errors import AlreadyExists, NotFound, PlaneError, Stale
 from meshplane.flows.run_slots import RunPorts
@@ -41,6 +42,10 @@ class FakeRuns:
     marks: set[tuple[str, str, str, str]] = field(default_factory=set)
     overtake: int = 0  # how many commits lose a race
     kill_after: str = ""
+    awaiting: set[str] = field(default_factory=set)  # projects whose reconcile waits for a run's end
+
+    def awaited(self, project: str) -> bool:
+        return project in self.awaiting
 
     def policies(self, project: str) -> Mapping[str, PipelinePolicy] | None:
         return self.known.get(project)
@@ -138,7 +143,7 @@ class FakeExecutions:
         if arn not in self.executions:
             self.starts.append(run.run_id)
             self.executions[arn] = Execution(arn, "RUNNING", json.loads(json.dumps(run.input())), iso(self.clock.now()))
-        self.most_at_once = max(self.most_at_once, len(self.running()))
+        self.most_at_once = max(self.most_at_once, len(self.open()))
         if self.kill_after == "start":
             self.kill_after = ""
             raise Killed
@@ -153,7 +158,10 @@ class FakeExecutions:
     def job_run(self, job: str, job_run_id: str) -> JobRun | None:
         return self.job_runs.get(job_run_id)
 
-    def running(self) -> list[str]:
+    def running(self, machines: str) -> Sequence[Execution]:
+        return [one for one in map(self.executions.__getitem__, self.open()) if fnmatchcase(one.arn.split(":")[-2], machines)]
+
+    def open(self) -> list[str]:
         return [arn for arn, execution in self.executions.items() if execution.status == "RUNNING"]
 
     def end(self, arn: str, status: str = "SUCCEEDED", error: str = "", cause: str = "") -> dict[str, object]:
@@ -181,11 +189,22 @@ class FakeQueue:
 
 
 @dataclass
+class Asked:
+    """The reconcile queue: who was asked for."""
+
+    projects: list[str] = field(default_factory=list)
+
+    def send(self, projects: Collection[str]) -> None:
+        self.projects += projects
+
+
+@dataclass
 class World:
     clock: FakeClock
     runs: FakeRuns
     executions: FakeExecutions
     queue: FakeQueue
+    reconciles: Asked = field(default_factory=Asked)
 
     @property
     def kill_after(self) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshplane.flows.open_runs import ProjectRuns
+from meshplane.flows.record_run import record_run
 from meshplane.flows.run_slots import start_open
 from meshplane.flows.start_run import start_run
+from meshplane.model.runs import Run
 from tests.unit.flows.run_fakes import MACHINE, World, manual, world
 
 
@@ -40,7 +42,7 @@ def test_stopping_ends_both_and_starts_nothing() -> None:
 
 def test_an_end_that_nobody_told_us_of_is_found() -> None:
     made = busy()
-    made.executions.end(made.executions.running()[0])
+    made.executions.end(made.executions.open()[0])
     assert statuses(made) == ["WAITING"]
     assert [run.status for run in made.runs.by_status("SUCCEEDED")] == ["SUCCEEDED"]
 
@@ -60,7 +62,7 @@ def test_a_run_started_by_a_process_that_died_is_running() -> None:
     found = next(run for run in ProjectRuns(made.ports).open("sales") if run.status == "RUNNING")
     assert found.execution == made.executions.arn(MACHINE, found.run_id)
     ProjectRuns(made.ports).stop(found, "removed")
-    assert made.executions.running() == []
+    assert made.executions.open() == []
 
 
 def test_a_place_held_by_a_run_that_was_never_started_starts_nothing_any_more() -> None:
@@ -76,3 +78,63 @@ def test_a_place_held_by_a_run_that_was_never_started_starts_nothing_any_more() 
         ProjectRuns(made.ports).stop(waiting, "removed")
     assert len(made.executions.starts) == begun
     assert statuses(made) == []
+
+
+class TestStateThatWasWiped:
+    """Step Functions still knows which runs are open."""
+
+    PATTERN = "f01-sales-pipeline-*-dev"
+
+    def wiped(self) -> World:
+        made = world(concurrency=1)
+        start_run(made.ports, [manual("first", params={})])
+        made.runs.records.clear()
+        made.runs.held.clear()
+        return made
+
+    def test_an_open_execution_holds_its_place_again(self) -> None:
+        made = self.wiped()
+        runs = ProjectRuns(made.ports)
+        for _ in range(2):
+            runs.restore("sales", self.PATTERN)
+        [run] = runs.open("sales")
+        assert (run.status, run.trigger, run.execution) == ("RUNNING", "", made.executions.open()[0])
+        assert run.started
+        start_run(made.ports, [manual("second")])
+        assert len(made.executions.starts) == 1, "the second waits"
+        record_run(made.ports, made.reconciles, made.executions.end(run.execution))
+        assert len(made.executions.starts) == 2
+        assert [ended.run_id for ended in made.runs.by_status("SUCCEEDED")] == [run.run_id]
+
+    def test_more_than_the_concurrency_allows_is_what_it_is(self) -> None:
+        made = world(concurrency=2)
+        start_run(made.ports, [manual("first"), manual("second")])
+        made.runs.records.clear()
+        made.runs.held.clear()
+        made.runs.known["sales"]["daily"] = replace(made.runs.known["sales"]["daily"], concurrency=1)
+        ProjectRuns(made.ports).restore("sales", self.PATTERN)
+        assert len(made.runs.slots("sales", "daily").open) == 2
+
+    def test_an_execution_that_is_no_run_of_the_project_is_left_alone(self) -> None:
+        made = self.wiped()
+        [(arn, execution)] = made.executions.executions.items()
+        foreign = {
+            arn + "x": replace(execution, arn=arn + "x"),  # somebody's, by hand, with a run's input
+            f"{arn}1": replace(
+                execution, arn=f"{arn}1", input={"run": {"project": "sales2", "run_id": arn.split(":")[-1] + "1", "pipeline": "p"}}
+            ),
+            f"{arn}2": replace(execution, arn=f"{arn}2", input={}),
+            arn.replace("-sales-", "-sales2-"): replace(execution, arn=arn.replace("-sales-", "-sales2-")),
+        }
+        made.executions.executions = foreign
+        ProjectRuns(made.ports).restore("sales", self.PATTERN)
+        assert made.runs.records == {}
+        assert made.runs.held == {}
+
+    def test_a_record_that_was_not_lost_is_kept(self) -> None:
+        made = self.wiped()
+        [arn] = made.executions.open()
+        known = replace(Run(arn.split(":")[-1], "sales", "daily", "RUNNING", "landed", "files", ""), files_total=7, execution=arn)
+        made.runs.put(known)
+        ProjectRuns(made.ports).restore("sales", self.PATTERN)
+        assert ProjectRuns(made.ports).open("sales") == [known]

@@ -168,3 +168,40 @@ def test_readers_are_woken() -> None:
     plane.bucket.drop("customers")
     plane.look("customers")
     assert plane.queue.sent == ["sales"]
+
+
+class TestStateThatWasWiped:
+    """The manifest is deleted, the state is gone, a run is open."""
+
+    @staticmethod
+    def wiped(policy: str) -> Plane:
+        plane = applied(policy)
+        plane.table.records.clear()
+        plane.runs.unrecorded = [a_run("r1")]
+        return plane
+
+    def test_the_open_run_is_seen_and_waited_for(self) -> None:
+        plane = self.wiped("")
+        assert plane.look().result == "draining"
+        assert plane.cloud.writes == ["delete landed"]
+
+    def test_the_policy_of_the_last_valid_manifest_still_holds(self) -> None:
+        plane = self.wiped("{ whileRunning: stop }")
+        plane.bucket.versions["sales"].insert(0, "not: a manifest")
+        plane.look()
+        assert plane.runs.stopped == ["r1"]
+
+    def test_nothing_is_deleted_where_it_forbade_that(self) -> None:
+        plane = self.wiped("{ manage: [observe, create, update] }")
+        plane.runs.unrecorded = []
+        plane.look()
+        assert plane.cloud.writes == []
+
+    def test_what_cannot_be_listed_changes_nothing_and_is_asked_for_again(self) -> None:
+        plane = self.wiped("")
+        plane.runs.fault = Denied("states:ListStateMachines")
+        plane.look()
+        assert plane.cloud.writes == []
+        assert plane.sweep().queued == {"sales": "no state"}
+        plane.runs.fault = None
+        assert plane.look().result == "draining"

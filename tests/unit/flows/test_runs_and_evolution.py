@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from meshplane.model.runs import Run
+from meshplane.plan.record import Record
+from meshplane.ports import Begun
 from tests.unit.flows.fakes import Plane, manifest
 
 APPROVED = "{ approve: %s }"
@@ -77,3 +79,25 @@ def test_a_plan_that_needs_approval_is_held_before_it_waits(plane: Plane) -> Non
     plane.runs.runs.clear()
     plane.look()
     assert "update orders" in plane.cloud.writes
+
+
+def test_the_wait_is_noted_so_that_the_end_of_a_run_asks_for_a_look(plane: Plane) -> None:
+    plane.look()
+    assert plane.table.records["sales"].awaits_runs
+    assert plane.queue.sent == []
+    plane.runs.runs.clear()
+    plane.look()
+    assert not plane.table.records["sales"].awaits_runs
+
+
+def test_a_run_that_ends_before_the_wait_is_noted_is_not_missed(plane: Plane) -> None:
+    """record_run read the state item before the wait stood there."""
+    finish = plane.table.finish
+
+    def ended_just_before(begun: Begun, record: Record) -> bool:
+        plane.runs.runs.clear()
+        return finish(begun, record)
+
+    plane.table.finish = ended_just_before  # type: ignore[method-assign]
+    plane.look()
+    assert plane.queue.sent == ["sales"]

@@ -61,7 +61,7 @@ def test_a_late_duplicate_of_an_arrival_starts_nothing_and_a_new_version_does() 
     at = world()
     start_run(at.ports, [arrived("a"), arrived("a")])
     settle(at)
-    record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    record_run(at.ports, at.reconciles, at.executions.end(at.executions.open()[0]))
     start_run(at.ports, [arrived("a")])
     settle(at)
     assert len(at.executions.starts) == 1
@@ -83,7 +83,7 @@ def test_one_event_is_one_run_however_often_it_comes() -> None:
     for _ in range(3):
         start_run(at.ports, [manual("1"), manual("1")])
     assert len(at.runs.records) == 1
-    record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    record_run(at.ports, at.reconciles, at.executions.end(at.executions.open()[0]))
     start_run(at.ports, [manual("1")])
     assert len(at.executions.starts) == 1
 
@@ -106,8 +106,8 @@ def test_when_busy(when_busy: str, expected: list[str]) -> None:
 def test_waiting_runs_start_in_the_order_in_which_they_came() -> None:
     at = world(when_busy="queue", concurrency=2)
     start_run(at.ports, [manual(str(n)) for n in range(6)])
-    while at.executions.running():
-        record_run(at.ports, at.executions.end(at.executions.running()[0]))
+    while at.executions.open():
+        record_run(at.ports, at.reconciles, at.executions.end(at.executions.open()[0]))
     assert at.executions.starts == [run_id for _, run_id in at.runs.records]
     assert at.executions.most_at_once == 2
 

@@ -60,10 +60,10 @@ def _act(at: World, kind: str, value: object) -> None:
         at.runs.overtake = int(str(value))
     elif kind == "kill":
         at.kill_after = str(value)
-    elif running := at.executions.running():
+    elif running := at.executions.open():
         event = at.executions.end(running[0])
         for _ in range({"told": 1, "lost": 0, "twice": 2}[str(value)]):
-            record_run(at.ports, event)
+            record_run(at.ports, at.reconciles, event)
 
 
 def recover(at: World) -> None:
@@ -73,7 +73,7 @@ def recover(at: World) -> None:
         at.clock.advance(minutes=10)
         sweep_runs(SweepPorts(at.ports, Landed()), ["sales"])
         start_run(at.ports, at.queue.due())
-        for arn in at.executions.running():
+        for arn in at.executions.open():
             at.executions.end(arn)
 
 

@@ -44,7 +44,7 @@ def without(at: World, *triggers: str) -> World:
 def test_a_lost_end_is_found_and_what_waited_starts() -> None:
     at = without(world(when_busy="queue"), "nightly")
     start_run(at.ports, [manual("1"), manual("2")])
-    at.executions.end(at.executions.running()[0], "FAILED")
+    at.executions.end(at.executions.open()[0], "FAILED")
     sweep(at)
     assert at.runs.by_status("WAITING"), "a young run's event may only be late"
     at.clock.advance(minutes=6)
@@ -115,9 +115,9 @@ def upstream(at: World) -> str:
     at.executions.machines.add(UPSTREAM)
     at.runs.known["customers"] = {"daily": PipelinePolicy(UPSTREAM)}
     start_run(at.ports, [message("manual", "", {"id": "u", "time": iso(NOON)}, project="customers")])
-    arn = at.executions.running()[0]
+    arn = at.executions.open()[0]
     at.clock.advance(minutes=1)
-    record_run(at.ports, at.executions.end(arn))
+    record_run(at.ports, at.reconciles, at.executions.end(arn))
     return arn
 
 
@@ -140,7 +140,7 @@ def test_what_waits_for_a_pipeline_that_is_gone_is_skipped() -> None:
     at = world(when_busy="queue")
     start_run(at.ports, [manual("1"), manual("2")])
     at.runs.known["sales"] = {}
-    at.executions.end(at.executions.running()[0])
+    at.executions.end(at.executions.open()[0])
     at.clock.advance(minutes=6)
     sweep(at)
     assert [(run.status, run.reason) for run in at.runs.records.values()] == [

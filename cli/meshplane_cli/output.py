@@ -10,14 +10,17 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.exceptions import TyperException
 
 from meshplane.errors import Denied, ManifestInvalid, NotReady, PlaneError, ServiceFault, Throttled
 
 OK, PROBLEMS, USAGE, UNREACHABLE, WAITS = range(5)
+INTERRUPTED = 130  # as shells say it
 PIPED = 1000  # columns where there is no terminal: a pipe wants whole lines
 CODES = {
     OK: "done",
@@ -25,6 +28,7 @@ CODES = {
     USAGE: "not understood",
     UNREACHABLE: "AWS not reachable, or denied",
     WAITS: "held, or it waits for something",
+    INTERRUPTED: "stopped by Ctrl-C",
 }
 
 
@@ -71,9 +75,10 @@ def rows(columns: Sequence[str], lines: Iterable[Sequence[object]], empty: str =
         show(empty)
 
 
-def emit(data: object) -> None:
-    """The answer as JSON on stdout."""
-    sys.stdout.write(json.dumps(data, default=_plain, ensure_ascii=False, indent=2) + "\n")
+def emit(data: object, line: bool = False) -> None:
+    """The answer as JSON on stdout; `line`: as one of several, each on a line of its own."""
+    sys.stdout.write(json.dumps(data, default=_plain, ensure_ascii=False, indent=None if line else 2) + "\n")
+    sys.stdout.flush()
 
 
 def _plain(value: object) -> object:
@@ -84,6 +89,9 @@ def _plain(value: object) -> object:
 
 def report(error: BaseException, as_json: bool = False) -> int:
     """Say what went wrong; the exit code. Raises the error again when it is none that is expected."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group without a verb: its help is the answer
+        show(str(error))
+        return USAGE
     told = _as_cli(error)
     if told is None:
         raise error
@@ -112,6 +120,8 @@ def _as_cli(error: BaseException) -> CliError | None:
     match error:
         case CliError():
             return error
+        case TyperException():
+            return _misused(error)
         case Denied():
             allowed = f"{error.action} on {error.resource}" if error.action else ""
             return CliError(str(error), mend=f"ask for {allowed}" if allowed else "look at your credentials", code=UNREACHABLE)
@@ -125,6 +135,15 @@ def _as_cli(error: BaseException) -> CliError | None:
         case _ if type(error).__name__ == "LocalAwsError":
             return CliError(str(error), code=UNREACHABLE)
     return None
+
+
+def _misused(error: TyperException) -> CliError:
+    """Typer's own words for a verb, option or value that it does not know, in our voice."""
+    context: Any = getattr(error, "ctx", None)
+    text = error.format_message().rstrip(".")
+    allowed = " ".join(context.get_usage().removeprefix("Usage:").split()) if context else ""
+    mend = f"{context.command_path} --help" if context else ""
+    return CliError(text[:1].lower() + text[1:], allowed=allowed, mend=mend, code=USAGE)
 
 
 def age(seconds: float) -> str:

@@ -40,17 +40,28 @@ def find(target: Target, name: str) -> Run:
     runs = store(target)
     project, dot, rest = name.partition(".")
     if dot:
-        mine = [run for run in runs.history(project) if rest in (run.pipeline, run.job)]
-        if mine:
-            return newest_first(mine)[0]
+        alone = {run.run_id: run for run in _alone(target, project, rest)}
+        mine = {run.run_id: run for run in runs.history(project) if rest in (run.pipeline, run.job)}
+        if alone or mine:
+            return newest_first((alone | mine).values())[0]
         raise CliError(f"no run of {name} is on record", mend=f"meshplane run {name}")
-    for project in published(target):
-        run = runs.run(project, name)
+    projects = published(target)
+    for project in projects:
+        run = runs.run(project, name) or _unrecorded(target, project, name)
         if run:
             return run
-    raise CliError(
-        f"no run '{name}' is on record in {target.env}", mend="meshplane runs shows them; a single job's run is recorded when it ends"
-    )
+    raise CliError(f"no run '{name}' is on record in {target.env}", mend="meshplane runs shows them")
+
+
+def _unrecorded(target: Target, project: str, run_id: str) -> Run | None:
+    job = run_id.rsplit("-", 2)[0]
+    return next((run for run in _alone(target, project, job) if run.run_id == run_id), None)
+
+
+def _alone(target: Target, project: str, job: str) -> list[Run]:
+    """Runs of a job by itself as Glue knows them: they are recorded only when they have ended."""
+    found = _runs_of(target, target.naming.job(project, job))
+    return [as_run(project, job, one) for one in found if one.run.get("run_id") and not one.run.get("pipeline")]
 
 
 def outbox(target: Target, run: Run) -> list[Mapping[str, Any]]:

@@ -160,6 +160,7 @@ def _check_account(found: Target) -> None:
 def split_name(name: str, what: str) -> tuple[str, str]:
     """`sales.daily` → (`sales`, `daily`). Raises CliError."""
     project, _, rest = name.partition(".")
-    if not rest:
-        raise CliError(f"'{name}' does not say which project", allowed=f"PROJECT.{what.upper()}, like sales.daily", code=USAGE)
+    if not project or not rest:
+        like = {"pipeline": "sales.daily"}.get(what, "sales.load_orders")
+        raise CliError(f"'{name}' does not say which project's {what}", allowed=f"PROJECT.{what.upper()}, like {like}", code=USAGE)
     return project, rest

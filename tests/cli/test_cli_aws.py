@@ -163,7 +163,7 @@ def test_run_sends_the_message_that_start_run_reads(aws: Cli) -> None:
     [
         (["--param", "nation=DE"], "no parameter nation; allowed: country (string)"),
         (["--param", "nation"], "'nation' is not name=value"),
-        (["--window", "tomorrow"], "Invalid isoformat string"),
+        (["--window", "tomorrow"], "--window: 'tomorrow' is no moment"),
     ],
 )
 def test_a_wrong_wish_is_refused_before_it_is_sent(aws: Cli, words: list[str], text: str) -> None:
@@ -238,7 +238,12 @@ def test_files_and_their_reset(aws: Cli, put: Put, snapshot: SnapshotAssertion) 
     aws("files", "sales.load_orders", "--reset", "--run", "daily-1")
     assert [file["key"] for file in json.loads(aws("files", "sales.load_orders", "--json").stdout)] == ["sales/orders_raw/b.csv"]
     assert "sales.load_orders has consumed no file" in aws("files", "sales.load_orders", "--reset").stdout
+    assert aws.clients
+    assert aws("files", "sales.other").exit_code == 2, "a job that is nowhere"
+    assert aws("files", "sales.other", "--reset").exit_code == 2
+    aws.clients("glue").create_job(Name="f01-sales-other-dev", Role="arn:aws:iam::390403879405:role/any", Command={"Name": "glueetl"})
     assert aws("files", "sales.other").stdout == "sales.other has consumed no file\n"
+    assert aws("files", "sales.other", "--run", "daily-1").exit_code == 2, "--run without --reset would be passed over"
 
 
 def test_plan_without_a_plane(aws: Cli) -> None:

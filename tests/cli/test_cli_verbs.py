@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from syrupy.assertion import SnapshotAssertion
 
-from meshplane_cli.main import VERBS
+from meshplane_cli.main import USED, VERBS, app
 from meshplane_cli.output import CODES
 from meshplane_cli.reference import page
 from tests.cli.conftest import ROOT, Cli
@@ -23,13 +25,57 @@ def test_help_names_every_verb_and_every_exit_code(cli: Cli, snapshot: SnapshotA
     assert all(meaning in " ".join(told.stdout.split()) for meaning in CODES.values())
 
 
+def commands() -> dict[str, Any]:
+    """Every command by its words: `local up`."""
+    group: Any = typer.main.get_command(app)
+    context = group.context_class(group, info_name="meshplane")
+    context.meta[USED] = True
+    found = {verb: group.get_command(context, verb) for verb in VERBS}
+    nested = {f"{verb} {name}": sub for verb, command in found.items() for name, sub in getattr(command, "commands", {}).items()}
+    return nested | {verb: command for verb, command in found.items() if not hasattr(command, "commands")}
+
+
+FOR_CI = {"deploy artifacts", "deploy digest", "deploy comment"}  # each answers one word, or a file, to the workflow that calls it
+
+
+def test_every_verb_states_its_exit_codes_and_takes_json(cli: Cli) -> None:
+    without = {name for name, command in commands().items() if not any("--json" in param.opts for param in command.params)}
+    assert without <= FOR_CI
+    told = {name: " ".join(cli(*name.split(), "--help").stdout.split()) for name in commands() if not name.startswith("deploy ")}
+    assert [name for name, text in told.items() if "Exit codes: 0 done; 1 problems found; 2 not understood" not in text] == []
+
+
 @pytest.mark.parametrize(
-    "verb", [*(verb for verb in VERBS if verb not in ("local", "demo", "baseline")), "baseline plan", "baseline apply"]
+    "words",
+    [
+        ["nonsense"],
+        ["status", "--bogus"],
+        ["status", "a", "b"],
+        ["run", "sales.daily", "--timeout", "soon"],
+        ["query"],
+        ["local", "advance", "5x"],
+        ["local", "nonsense"],
+    ],
 )
-def test_every_verb_states_its_exit_codes_and_takes_json(cli: Cli, verb: str) -> None:
-    told = " ".join(cli(*verb.split(), "--help").stdout.split())
-    assert "Exit codes: 0 done; 1 problems found; 2 not understood" in told
-    assert "--json" in told
+def test_what_is_not_understood_is_told_in_the_one_voice(cli: Cli, words: list[str]) -> None:
+    plain, told = cli(*words), cli(*words, "--json")
+    assert (plain.exit_code, told.exit_code, plain.stdout, told.stderr) == (2, 2, "", "")
+    assert plain.stderr.startswith("error: ")
+    error = json.loads(told.stdout)
+    assert error["exitCode"] == 2
+    assert set(error["error"]) <= {"message", "found", "allowed", "mend"}
+
+
+def test_nothing_to_stop_and_nothing_up_is_told_as_json(cli: Cli) -> None:
+    assert json.loads(cli("local", "down", "--json").stdout) == {"up": False, "stopped": False}
+    told = cli("local", "advance", "1h", "--json")
+    assert (told.exit_code, json.loads(told.stdout)["error"]["mend"]) == (3, "meshplane local up")
+
+
+def test_a_verb_alone_shows_its_help(cli: Cli) -> None:
+    for words in ((), ("local",), ("contract",)):
+        told = cli(*words)
+        assert (told.exit_code, told.stdout.startswith("Usage: meshplane")) == (2, True)
 
 
 def test_help_loads_no_client_of_aws() -> None:

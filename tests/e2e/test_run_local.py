@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.e2e.plane import ROOT, Plane
@@ -46,3 +48,44 @@ def test_a_built_in_and_a_script_run_here(plane: Plane) -> None:
     database = plane.stack.naming.database("curated")
     rows = plane.catalog.load_table(f"{database}.shop_names").scan().to_arrow().to_pylist()
     assert sorted((row["name"], row["items"]) for row in rows) == [("apple", 2), ("pear", 1)]
+
+
+def test_files_of_ones_own_are_read_instead_of_the_tables(plane: Plane) -> None:
+    """A raw table from a folder, an Iceberg table from a file; what the tables themselves hold is neither read nor consumed."""
+    mine = plane.folder / "mine"
+    mine.mkdir()
+    (mine / "a.csv").write_text("id,name\n10,plum\n", encoding="utf-8")
+    (mine / "b.csv").write_text("name,id\nplum,11\n", encoding="utf-8")
+    raw = plane.keys("raw", "shop/items_raw/")
+    done = plane.meshplane("run-local", "shop.load", "--data", f"items_raw={mine}", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["rows"] == {"items": 2}
+    (plane.folder / "items.json").write_text('{"id": 1, "name": "fig"}\n{"id": 2, "name": "fig"}\n', encoding="utf-8")
+    done = plane.meshplane("run-local", "shop.count", "--data", f"items={plane.folder / 'items.json'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'meshplane query "select * from shop.names"' in done.stderr
+    names = plane.catalog.load_table(f"{plane.stack.naming.database('curated')}.shop_names").scan().to_arrow().to_pylist()
+    assert {row["name"]: row["items"] for row in names} == {"apple": 2, "pear": 1, "fig": 2}
+    assert plane.keys("raw", "shop/items_raw/") == raw
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("items.csv", "'items.csv' is not TABLE=PATH"),
+        ("items_raw=nowhere.csv", "there is no nowhere.csv"),
+        ("items=items.csv", "load does not read items"),
+        ("items_raw=projects", "must hold files of one format"),
+    ],
+)
+def test_data_that_cannot_be_is_refused(plane: Plane, data: str, text: str) -> None:
+    done = plane.meshplane("run-local", "shop.load", "--data", data)
+    assert done.returncode == 2
+    assert text in done.stderr
+
+
+def test_a_project_that_was_not_published_is_told(plane: Plane) -> None:
+    plane.write("fresh", MANIFEST.replace("shop", "fresh"), {"jobs/count.py": SCRIPT})
+    done = plane.meshplane("run-local", "fresh.load", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["mend"] == "meshplane publish fresh"

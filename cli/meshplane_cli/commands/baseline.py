@@ -22,9 +22,12 @@ def _baseline(env: str) -> Baseline:
 
 
 @app.command(epilog=EPILOG)
-def init(env: EnvOption = "") -> None:
+def init(env: EnvOption = "", as_json: JsonOption = False) -> None:
     """Generate backend and variables from domain.json, make the state bucket where there is none, initialise Terraform."""
-    _baseline(env).init(say)
+    found = _baseline(env)
+    found.init(say)
+    if as_json:
+        emit({"env": found.naming.env, "initialised": True})
 
 
 @app.command(epilog=EPILOG)

@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 
-@app.command("export")
+@app.command("export", epilog=EPILOG)
 def export_tables(
     project: Annotated[str, typer.Argument(help="Folder under projects/.")],
     tables: Annotated[list[str] | None, typer.Argument(help="Tables; all of them when none is named.")] = None,
@@ -50,7 +50,7 @@ def export_tables(
         show(f"wrote {name}")
 
 
-@app.command("import")
+@app.command("import", epilog=EPILOG)
 def import_file(
     project: Annotated[str, typer.Argument(help="Folder under projects/ that the contract is for.")],
     file: Annotated[Path, typer.Argument(help="ODCS 3.x, a JSON schema definition, a thresholds YAML or an expectation suite.")],

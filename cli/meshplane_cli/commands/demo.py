@@ -17,10 +17,12 @@ from typing import Annotated
 import typer
 
 from meshplane.model.runs import Run
+from meshplane_cli.commands.query import asked
+from meshplane_cli.commands.query import command as query
 from meshplane_cli.manifests import project_of, text_of
-from meshplane_cli.output import PROBLEMS, CliError, say, show
+from meshplane_cli.output import PROBLEMS, CliError, emit, say, show
 from meshplane_cli.sample_data import uploads, write
-from meshplane_cli.surroundings import Target, checkout, target
+from meshplane_cli.surroundings import JsonOption, Target, checkout, target
 
 PROJECTS = ("customers", "sales")
 LAST = ("sales", "daily")  # the pipeline whose success after the customers' ends the demo
@@ -33,6 +35,7 @@ def command(
     sample: Annotated[
         str, typer.Option(help="A folder with contacts.csv, rates.csv and orders-*.csv to use instead of generated ones.")
     ] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS. The stack stays up afterwards."""
     began = time.monotonic()
@@ -43,9 +46,14 @@ def command(
     since = datetime.now(UTC)
     _drop_files(found, files.result())
     _follow(found, since, timeout)
+    manifest = f"s3://{found.naming.bucket('artifacts')}/{found.naming.manifest_key('sales')}"
+    if as_json:
+        (count,), next_lines = asked(COUNT)[1], [{"title": title, "command": line} for title, line in five(manifest)]
+        emit({"seconds": round(time.monotonic() - began), "firstRows": asked(FIRST_ROWS)[1], "count": count, "next": next_lines})
+        return
     _print_rows()
     say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")
-    _what_next(found)
+    _what_next(manifest)
 
 
 def _bring_up() -> tuple[Target, Path]:
@@ -108,16 +116,13 @@ def _done(runs: list[Run], ended: frozenset[str]) -> bool:
 
 
 def _print_rows() -> None:
-    from meshplane_cli.commands.query import command as query
-
     show("The first rows of the curated table, read without Spark:", style="bold")
     query(FIRST_ROWS)
     query(COUNT)
 
 
-def _what_next(found: Target) -> None:
+def _what_next(manifest: str) -> None:
     show("Now you (copy one line at a time):", style="bold")
-    manifest = f"s3://{found.naming.bucket('artifacts')}/{found.naming.manifest_key('sales')}"
     for title, line in five(manifest):
         show(f"  # {title}", style="dim")
         show(f"  {line}")

@@ -11,7 +11,8 @@ import typer
 
 from dp_foundation.run.ledger import Entry, entry, valid
 from meshplane.aws.faults import translated
-from meshplane_cli.output import emit, rows, show
+from meshplane.errors import NotFound
+from meshplane_cli.output import USAGE, CliError, emit, rows, show
 from meshplane_cli.records import keys_under, read_all
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, split_name, target
 
@@ -25,10 +26,15 @@ def command(
 ) -> None:
     """Which versions of which raw files a job has consumed, and in which run. --reset adds an entry; nothing is deleted."""
     project, job = split_name(name, "job")
+    if run and not reset:
+        raise CliError("--run says what --reset is to forget", mend=f"meshplane files {name} --reset --run {run[0]}", code=USAGE)
     found = target(env)
+    keys = _keys(found, project, job)
+    if not keys:
+        _exists(found, project, job)
     if reset:
-        _reset(found, project, job, tuple(run or ()))
-    entries = valid(entry(raw) for raw in read_all(found, found.naming.bucket("refined"), _keys(found, project, job)))
+        keys.append(_reset(found, project, job, tuple(run or ())))
+    entries = valid(entry(raw) for raw in read_all(found, found.naming.bucket("refined"), keys))
     lines = sorted(
         (each.recorded, table, file.key, file.version, each.run_id, each.state)
         for each in entries
@@ -52,9 +58,20 @@ def _prefix(found: Target, project: str, job: str) -> str:
     return f"{found.naming.of('runs_prefix', project=project)}_ledger/{job}/"
 
 
-def _reset(found: Target, project: str, job: str, runs: tuple[str, ...]) -> None:
+def _exists(found: Target, project: str, job: str) -> None:
+    """A misspelt job has consumed nothing either: then that is to be said. Raises CliError."""
+    physical = found.naming.job(project, job)
+    try:
+        with translated("glue:GetJob", physical):
+            found.clients("glue").get_job(JobName=physical)
+    except NotFound as missing:
+        raise CliError(f"{project} has no job '{job}' in {found.env}", found=f"no Glue job {physical}", code=USAGE) from missing
+
+
+def _reset(found: Target, project: str, job: str, runs: tuple[str, ...]) -> str:
     now = datetime.now(UTC)
     said = Entry("reset", "", job, now.isoformat(timespec="milliseconds").replace("+00:00", "Z"), runs=runs)
     bucket, key = found.naming.bucket("refined"), f"{_prefix(found, project, job)}reset-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"
     with translated("s3:PutObject", f"{bucket}/{key}"):
         found.clients("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(said.as_json()).encode(), ContentType="application/json")
+    return key

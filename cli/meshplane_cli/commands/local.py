@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from meshplane_cli.local import stack as stacks
-from meshplane_cli.local.stack import LocalAwsError, Stack
+from meshplane_cli.local.stack import Stack
+from meshplane_cli.main import EPILOG
+from meshplane_cli.output import UNREACHABLE, USAGE, CliError, emit, say, show
+from meshplane_cli.surroundings import JsonOption
 
-app = typer.Typer(help="The embedded AWS: everything of Meshplane on this machine, without an account.", no_args_is_help=True)
+app = typer.Typer(
+    help="The embedded AWS: everything of Meshplane on this machine, without an account.", no_args_is_help=True, rich_markup_mode=None
+)
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_NOT_UP = 3
 
 
 def root() -> Path:
@@ -29,93 +32,97 @@ def root() -> Path:
 
 
 def duration(text: str) -> timedelta:
-    """`90s`, `5m`, `24h`, `1d12h`. Raises ValueError for anything else."""
+    """`90s`, `5m`, `24h`, `1d12h`. Raises CliError for anything else."""
     if not text or _DURATION.sub("", text):
-        raise ValueError(f"{text!r} is not a duration: write a number with its unit, such as 90s, 5m, 24h or 2d")
+        raise CliError(f"'{text}' is not a duration", allowed="a number with its unit, such as 90s, 5m, 24h or 2d", code=USAGE)
     return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _DURATION.findall(text)), timedelta())
 
 
 def _say(text: str) -> None:
-    typer.echo(f"▸ {text}", err=True)
+    say(f"▸ {text}")
 
 
 def _present() -> Stack:
     found = stacks.find(root())
     if found is None:
-        typer.echo("The embedded AWS is not up. Start it with: meshplane local up", err=True)
-        raise typer.Exit(_NOT_UP)
+        raise CliError("the embedded AWS is not up", mend="meshplane local up", code=UNREACHABLE)
     return found
 
 
-@app.command()
-def up() -> None:
+@app.command(epilog=EPILOG)
+def up(as_json: JsonOption = False) -> None:
     """Start it (or find it up), seed the baseline, publish the platform, deploy template.yaml."""
-    try:
-        stack = stacks.up(root(), _say)
-    except LocalAwsError as fault:
-        typer.echo(str(fault), err=True)
-        raise typer.Exit(1) from None
-    _say(f'ready on {stack.endpoint}; for any AWS client: eval "$(./dev meshplane local env)"')
-
-
-@app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Whether it is up, where, and what its clock says. Exit code 3 when it is not."""
-    stack = _present()
-    found = {"endpoint": stack.endpoint, "pid": stack.running.pid, **stack.ask("health")}
+    stack = stacks.up(root(), _say)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        emit(_standing(stack))
     else:
-        for name, value in found.items():
-            typer.echo(f"{name:<10} {value}")
+        _say(f'ready on {stack.endpoint}; for any AWS client: eval "$(./dev meshplane local env)"')
 
 
-@app.command()
-def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+@app.command(epilog=EPILOG)
+def status(as_json: JsonOption = False) -> None:
+    """Whether it is up, where, and what its clock says. Exit code 3 when it is not."""
+    found = _standing(_present())
+    if as_json:
+        emit(found)
+        return
+    for name, value in found.items():
+        show(f"{name:<10} {value}")
+
+
+def _standing(stack: Stack) -> dict[str, Any]:
+    return {"endpoint": stack.endpoint, "pid": stack.running.pid, **stack.ask("health")}
+
+
+@app.command(epilog=EPILOG)
+def env(as_json: JsonOption = False) -> None:
     """Lines for a shell's `eval`, so that any AWS client talks to it."""
     values = _present().env()
     if as_json:
-        typer.echo(json.dumps(values, indent=2))
+        emit(values)
         return
-    typer.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    show("unset AWS_PROFILE AWS_SESSION_TOKEN")
     for name, value in values.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+        show(f"export {name}={shlex.quote(value)}")
 
 
-@app.command()
-def reset() -> None:
+@app.command(epilog=EPILOG)
+def reset(as_json: JsonOption = False) -> None:
     """Stop it and forget all its state."""
     stacks.reset(root(), _say)
+    if as_json:
+        emit({"up": False, "reset": True})
 
 
-@app.command()
-def advance(by: Annotated[str, typer.Argument(help="How far: 90s, 5m, 24h, 2d.")]) -> None:
+@app.command(epilog=EPILOG)
+def advance(by: Annotated[str, typer.Argument(help="How far: 90s, 5m, 24h, 2d.")], as_json: JsonOption = False) -> None:
     """Move its clock on; schedules, sweeps, alarms, optimizers and delayed messages on the way happen in order."""
-    try:
-        step = duration(by)
-    except ValueError as fault:
-        typer.echo(str(fault), err=True)
-        raise typer.Exit(2) from None
+    step = duration(by)
     answer = _present().advance(step)
-    _say(f"it is now {answer['now']}; {answer['moments']} moments with something due were passed")
+    if as_json:
+        emit({"now": answer["now"], "moments": answer["moments"]})
+    else:
+        _say(f"it is now {answer['now']}; {answer['moments']} moments with something due were passed")
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def chaos(
-    duplicate: Annotated[bool, typer.Option(help="Deliver every event twice.")] = False,
-    reorder: Annotated[bool, typer.Option(help="Deliver bursts out of order.")] = False,
+    duplicate: Annotated[bool, typer.Option("--duplicate", help="Deliver every event twice.")] = False,
+    reorder: Annotated[bool, typer.Option("--reorder", help="Deliver bursts out of order.")] = False,
     seed: Annotated[int, typer.Option(help="Which order is drawn.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Make event delivery as unkind as AWS's may be; without options it is kind again."""
     _present().chaos(duplicate, reorder, seed)
-    _say(f"duplicates {'on' if duplicate else 'off'}, reordering {'on' if reorder else 'off'}")
+    if as_json:
+        emit({"duplicate": duplicate, "reorder": reorder, "seed": seed})
+    else:
+        _say(f"duplicates {'on' if duplicate else 'off'}, reordering {'on' if reorder else 'off'}")
 
 
-@app.command()
-def down() -> None:
+@app.command(epilog=EPILOG)
+def down(as_json: JsonOption = False) -> None:
     """Stop it and keep its state for the next `up`."""
-    try:
-        stacks.down(root(), _say)
-    except LocalAwsError as fault:
-        typer.echo(str(fault), err=True)
-        raise typer.Exit(1) from None
+    stopped = stacks.down(root(), _say)
+    if as_json:
+        emit({"up": False, "stopped": stopped})

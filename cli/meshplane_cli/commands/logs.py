@@ -34,8 +34,8 @@ def command(
     """
     found = target(env)
     record = find(found, run)
-    if follow and not as_json:
-        record = _follow(found, record, step)
+    if follow:
+        record = _follow(found, record, step, quiet=as_json)
     steps = _steps(found, record, step)
     faults = {one.job_run_id: fault(lines, one.error) if one.error or one.state == "FAILED" else None for one, lines in steps}
     if as_json:
@@ -87,38 +87,39 @@ def _told(why: Fault | None) -> Iterator[str]:
         yield why.message
 
 
-def _follow(found: Target, record: Run, step: str) -> Run:
+def _follow(found: Target, record: Run, step: str, quiet: bool) -> Run:
     """Print lines as they come until the run has ended; the record as it is then."""
-    shown: dict[str, int] = {}
+    places: dict[tuple[str, str], str] = {}  # how far each stream is read: one of them may lag behind the other
     while True:
         ended = record.status in ENDED
-        for one in job_runs(found, record):
-            lines = [line for _, line in _lines(found, one)] if step in ("", one.step) else []
-            for line in readable(lines[shown.get(one.job_run_id, 0) :]):
+        for one in job_runs(found, record) if not quiet else ():
+            lines = [line for _, line in _lines(found, one, places)] if step in ("", one.step) else []
+            for line in readable(lines):
                 show(f"{one.step or one.job} | {line}")
-            shown[one.job_run_id] = len(lines)
         if ended:
             return record
         time.sleep(LOOK_EVERY)
         record = find(found, record.run_id)
 
 
-def _lines(found: Target, one: JobRun) -> list[tuple[int, str]]:
-    """Both streams of a job run, in the order of time."""
-    lines = [event for group in GROUPS for event in _events(found, group, one.job_run_id)]
+def _lines(found: Target, one: JobRun, places: dict[tuple[str, str], str] | None = None) -> list[tuple[int, str]]:
+    """Both streams of a job run, in the order of time: from where `places` says, which is moved on, or all of them."""
+    told: dict[tuple[str, str], str] = {} if places is None else places
+    lines = [event for group in GROUPS for event in _events(found, (group, one.job_run_id), told)]
     return sorted(((event["timestamp"], event["message"].rstrip("\n")) for event in lines), key=lambda line: line[0])
 
 
-def _events(found: Target, group: str, stream: str) -> list[Any]:
-    logs, events, token = found.clients("logs"), [], ""
+def _events(found: Target, where: tuple[str, str], places: dict[tuple[str, str], str]) -> list[Any]:
+    logs, events, (group, stream) = found.clients("logs"), [], where
     try:
         while True:
+            token = places.get(where, "")
             extra = {"nextToken": token} if token else {}
             with translated("logs:GetLogEvents", f"{group}/{stream}"):
                 page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **extra)
             events += page["events"]
+            places[where] = page["nextForwardToken"]
             if not page["events"] or page["nextForwardToken"] == token:
                 return events
-            token = page["nextForwardToken"]
     except NotFound:  # nothing has been logged yet
         return events

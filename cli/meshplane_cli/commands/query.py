@@ -20,16 +20,20 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Rows of the domain's tables by SQL (DuckDB's), without starting Spark. Only the columns that are named are read; times are UTC."""
-    query = _parsed(sql)
-    found = Tables(target(env))
-    result = _run(found, query, limit)
-    lines = result.to_pylist()
+    columns, lines = asked(sql, limit, env)
     if as_json:
         emit(lines[:limit])
         return
-    rows(result.column_names, ([_cell(line[name]) for name in result.column_names] for line in lines[:limit]), empty="no rows")
+    rows(columns, ([_cell(line[name]) for name in columns] for line in lines[:limit]), empty="no rows")
     if len(lines) > limit:
         show(f"… more rows than {limit}: --limit shows more")
+
+
+def asked(sql: str, limit: int = 50, env: str = "") -> tuple[list[str], list[dict[str, Any]]]:
+    """The names of the answer's columns, and at most one row more than `limit`. Raises CliError."""
+    query = _parsed(sql)
+    result = _run(Tables(target(env)), query, limit)
+    return result.column_names, result.to_pylist()
 
 
 def _parsed(sql: str) -> Any:

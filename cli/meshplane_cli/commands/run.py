@@ -62,9 +62,13 @@ def _params(pairs: list[str]) -> dict[str, str]:
 def _start_pipeline(found: Target, project: str, pipeline: str, policy: PipelinePolicy, given: dict[str, str], window: str) -> str:
     try:
         settle_params(policy.params, given)
-        start = iso(moment(window)) if window else ""
-    except (Rejected, ValueError) as wrong:
+    except Rejected as wrong:
         raise CliError(str(wrong), code=USAGE) from wrong
+    try:
+        start = iso(moment(window)) if window else ""
+    except ValueError as wrong:
+        allowed = "a day or a time, like 2026-11-20 or 2026-11-20T06:00:00Z"
+        raise CliError(f"--window: '{window}' is no moment", allowed=allowed, code=USAGE) from wrong
     if start and not policy.window:
         raise CliError(f"{project}.{pipeline} declares no window, so none can be given", mend="leave --window out", code=USAGE)
     now = datetime.now(UTC)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from meshplane.aws.faults import translated
-from meshplane.errors import ManifestInvalid
+from meshplane.errors import ManifestInvalid, NotFound
 from meshplane.model.baseline import Baseline
 from meshplane.model.context import Context, Neighbour, PlaneNames
 from meshplane.model.job_arguments import JobFiles
@@ -24,21 +25,29 @@ from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.runs import Run, run_id
 from meshplane.model.windows import iso
 from meshplane.plan.shares import neighbour, references, shares
+from meshplane_cli.given_data import parsed, placed
 from meshplane_cli.manifests import project_of
 from meshplane_cli.output import PROBLEMS, USAGE, CliError, emit, say
+from meshplane_cli.records import outbox, rows_written
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, split_name, target
 
 
 def command(
     name: Annotated[str, typer.Argument(help="PROJECT.JOB, like sales.daily_revenue.")],
     param: Annotated[list[str] | None, typer.Option("--param", help="name=value; repeat it for more.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="TABLE=PATH: read these files (csv, json, parquet) as that table; repeat it for more."),
+    ] = None,
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Run one job of this checkout here, as it stands, with ENV=local: the library builds the Spark session itself.
 
-    Tables and files are those of the AWS that is talked to, which is the embedded one when it is up. Ends with 1 when the job fails.
+    Tables and files are those of the AWS that is talked to, which is the embedded one when it is up; what --data names is read from a
+    file or folder of this machine instead. Ends with 1 when the job fails.
     """
+    given = parsed(data or [])
     project_name, job_name = split_name(name, "job")
     found = target(env)
     project = project_of(found.checkout, project_name, found.env)
@@ -46,11 +55,21 @@ def command(
         raise CliError(f"{project_name} declares no job '{job_name}'", allowed=", ".join(project.jobs), code=USAGE)
     job = project.jobs[job_name]
     started = run_id(project_name, job_name, "", str(uuid.uuid4()), datetime.now(UTC))
-    words = [sys.executable, str(_script(found, project_name, job)), *_arguments(found, project, job, started, param or [])]
+    run = Run(started, project_name, "", "RUNNING", "", "manual", iso(datetime.now(UTC)), params=_params(param or []))
+    description = _description(found, project, job)
+    _tables_stand(found, project_name, description)
+    description = placed(found, description, given, started)
+    environment = _environment(found, project_name, job)
+    words = [sys.executable, str(_script(found, project_name, job)), *_arguments(job, description, run)]
     say(f"{name} on local Spark, run {started}")
-    done = subprocess.run(words, env=_environment(found, project_name, job), stdout=sys.stderr if as_json else None, check=False)
+    done = subprocess.run(words, env=environment, stdout=sys.stderr if as_json else None, check=False)
+    written = rows_written(outbox(found, run))
     if as_json:
-        emit({"run_id": started, "exit": done.returncode})
+        emit({"run_id": started, "exit": done.returncode, "rows": written})
+    elif done.returncode == 0:
+        say("rows: " + (", ".join(f"{table} +{count}" for table, count in written.items()) or "nothing was written"))
+        for table in written:
+            say(f'look at them: meshplane query "select * from {project_name}.{table}"')  # noqa: S608  # shown, never run
     raise typer.Exit(PROBLEMS if done.returncode else 0)
 
 
@@ -60,18 +79,34 @@ def _script(found: Target, project: str, job: Job) -> Path:
     return found.checkout.root / "glue_jobs" / "jobs" / f"{'sql' if job.sql else job.use}.py"
 
 
-def _arguments(found: Target, project: Project, job: Job, started: str, params: list[str]) -> list[str]:
-    wrong = [pair for pair in params if "=" not in pair]
+def _params(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise CliError(f"'{wrong[0]}' is not name=value", mend="--param country=DE", code=USAGE)
-    run = Run(
-        started, project.name, "", "RUNNING", "", "manual", iso(datetime.now(UTC)), params=dict(pair.split("=", 1) for pair in params)
-    )
-    files = JobFiles.of(job, project, _context(found, project, _uploaded_sql(found, project.name, job)))
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _description(found: Target, project: Project, job: Job) -> Mapping[str, Any]:
+    return JobFiles.of(job, project, _context(found, project, _uploaded_sql(found, project.name, job))).description()
+
+
+def _tables_stand(found: Target, project: str, description: Mapping[str, Any]) -> None:
+    """A job makes no table: those that it writes must have been published. Raises CliError."""
+    for write in description["writes"]:
+        table = description["tables"][write["table"]]
+        try:
+            with translated("glue:GetTable", f"{table['database']}.{table['name']}"):
+                found.clients("glue").get_table(DatabaseName=table["database"], Name=table["name"])
+        except NotFound as missing:
+            mend = f"meshplane publish {project}"
+            raise CliError(f"{write['table']}, which the job writes, is not there in {found.env}", mend=mend) from missing
+
+
+def _arguments(job: Job, description: Mapping[str, Any], run: Run) -> list[str]:
     own = {key if key.startswith("--") else f"--{key}": value for key, value in job.arguments.items()}
     given = {
         **own,
-        "--meshplane-job": json.dumps(files.description()),
+        "--meshplane-job": json.dumps(description),
         "--meshplane-run": json.dumps(run.input()["run"]),
         "--meshplane-step": job.name,
         "--meshplane-attempt": "0",
@@ -119,21 +154,27 @@ def _environment(found: Target, project: str, job: Job) -> dict[str, str]:
 
     folder, root = found.checkout.folder(project), found.checkout.root
     settings = [word for key, value in job.spark.items() for word in ("--conf", f"{key}={value}")]
-    jars = ["--jars", ",".join(str(folder / jar) for jar in job.jars)] if job.jars else []
-    paths = [str(root / "glue_jobs"), str(folder), *(str(folder / module) for module in job.modules if not module.endswith("/"))]
+    modules = [str(folder / module) for module in job.modules if not module.endswith("/")]
+    jars = os.environ.get("MESHPLANE_JARS") or str(root / ".meshplane" / "jars")
     return {
         **os.environ,
         "ENV": "local",
         "AWS_REGION": found.naming.region,
         "JAVA_HOME": str(java().parent.parent),
-        "MESHPLANE_JARS": os.environ.get("MESHPLANE_JARS") or str(root / ".meshplane" / "jars"),
+        "MESHPLANE_JARS": os.pathsep.join([jars, *(str(folder / jar) for jar in job.jars)]),
         "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_SUBMIT_ARGS": _quoted([*settings, *jars, "pyspark-shell"]),
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*settings, "pyspark-shell"]),
+        "PYTHONPATH": os.pathsep.join([str(root / "glue_jobs"), str(folder), *modules, *_packages(folder, job)]),
     }
 
 
-def _quoted(words: list[str]) -> str:
-    import shlex
+def _packages(folder: Path, job: Job) -> list[str]:
+    """The folder that holds the job's packages, the same wheels that publish chooses."""
+    if not job.packages:
+        return []
+    from meshplane_cli.local.glue_runs.files import install_wheels
+    from meshplane_cli.wheels import one_version_each, resolve
 
-    return shlex.join(words)
+    wheels = [wheel for package in job.packages for wheel in resolve(package, folder, say)]
+    one_version_each(job.name, [wheel.name for wheel in wheels])
+    return [str(install_wheels(dict.fromkeys(wheels), folder.parents[1] / ".meshplane" / "wheels"))]

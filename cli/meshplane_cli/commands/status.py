@@ -11,6 +11,8 @@ from meshplane_cli.output import OK, PROBLEMS, WAITS, emit, rows, show
 from meshplane_cli.project_status import Standing, published, standing
 from meshplane_cli.surroundings import EnvOption, JsonOption, target
 
+LOOK_EVERY = 1.0
+
 
 def command(
     project: Annotated[str, typer.Argument(help="One project; all that are published when none is named.")] = "",
@@ -18,24 +20,29 @@ def command(
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Where projects stand: Synced, Healthy, Drifted, each with its reason, and what to do. Ends with 1 when one is not as declared."""
+    """Where projects stand: Synced, Healthy, Drifted, each with its reason, and what to do. Ends with 1 when one is not as declared.
+
+    With --watch and --json each change is one line of JSON.
+    """
     found = target(env)
-    names = [project] if project else published(found)
     last: list[Standing] | None = None
-    while True:
-        now = [standing(found, name) for name in names]
-        if now != last:
-            _show(now, as_json, one=bool(project))
-            last = now
-        if not watch:
-            break
-        time.sleep(1)
+    try:
+        while last is None or watch:
+            now = [standing(found, name) for name in ([project] if project else published(found))]
+            if now != last:
+                _show(now, as_json, one=bool(project), line=watch)
+                last = now
+            if watch:
+                time.sleep(LOOK_EVERY)
+    except KeyboardInterrupt:  # the way out of --watch
+        if last is None:
+            raise
     raise typer.Exit(_code(last))
 
 
-def _show(now: list[Standing], as_json: bool, one: bool) -> None:
+def _show(now: list[Standing], as_json: bool, one: bool, line: bool) -> None:
     if as_json:
-        emit([each.document for each in now])
+        emit([each.document for each in now], line)
     elif one:
         show(now[0].text.rstrip())
     else:

@@ -88,6 +88,8 @@ class Stack:
                 return json.load(answer)
         except urllib.error.HTTPError as fault:
             raise LocalAwsError(f"{route}: {json.load(fault).get('error', fault)}") from None
+        except OSError as fault:
+            raise LocalAwsError(f"{route}: the embedded AWS on {self.endpoint} does not answer ({fault}); see {self.place.log}") from None
 
     def advance(self, by: timedelta) -> Mapping[str, Any]:
         """Move its clock on; everything due on the way happens, in order. Returns `moments` and the new `now`."""

@@ -82,8 +82,9 @@ def local_settings(config: Config) -> dict[str, str]:
 
 
 def _jars() -> list[Path]:
-    folder = Path(os.environ.get(JARS_VARIABLE) or DEFAULT_JARS)
-    jars = sorted(folder.resolve().glob("*.jar"))
+    """What MESHPLANE_JARS names: a folder of jars, and behind it, as in a path variable, jars of the job's own."""
+    folder, *own = (os.environ.get(JARS_VARIABLE) or DEFAULT_JARS).split(os.pathsep)
+    jars = sorted(Path(folder).resolve().glob("*.jar"))
     if not jars:
         raise ConfigError(f"no jars in {folder} ({JARS_VARIABLE}); mend: ./dev fetches them once, checked by hash")
-    return jars
+    return [*jars, *(Path(jar).resolve() for jar in own)]

@@ -9,10 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterable
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +17,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from meshplane.errors import PlaneError
+from meshplane_cli.bundled_pip import pip
 
 
 class UnreadyRunError(PlaneError):
@@ -55,24 +53,14 @@ def install_wheels(wheels: Iterable[Path], folder: Path) -> Path | None:
     if target.exists():
         return target
     half = target.with_name(f"{digest}.{os.getpid()}")
-    # pip as Python itself brings it: uv removes it from the environment.
-    command = [sys.executable, f"{_bundled_pip()}/pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
-    done = subprocess.run([*command, "--target", str(half), *map(str, wheels)], capture_output=True, text=True, check=False)
+    command = [*pip(), "install", "--quiet", "--no-index", "--target", str(half), *map(str, wheels)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(half, ignore_errors=True)
-        raise UnreadyRunError(f"--additional-python-modules could not be installed: {done.stderr.strip().splitlines()[-1]}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["pip said nothing"]
+        raise UnreadyRunError(f"--additional-python-modules could not be installed: {said[0].removeprefix('ERROR: ')}")
     try:
         half.replace(target)
     except OSError:  # another run was quicker
         shutil.rmtree(half, ignore_errors=True)
     return target
-
-
-def _bundled_pip() -> Path:
-    shared = sysconfig.get_config_var("WHEEL_PKG_DIR")  # distributions keep it outside of ensurepip
-    folders = [Path(shared)] if shared else []
-    folders.append(Path(str(package_files("ensurepip") / "_bundled")))
-    found = [wheel for folder in folders for wheel in sorted(folder.glob("pip-*.whl"))]
-    if not found:
-        raise UnreadyRunError("this Python brings no pip (ensurepip): --additional-python-modules cannot be installed")
-    return found[-1]

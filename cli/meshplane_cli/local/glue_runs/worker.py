@@ -41,7 +41,6 @@ class Ready:
 
     script: Path
     path: tuple[Path, ...]
-    zips: tuple[Path, ...]
     jars: tuple[Path, ...]
 
 
@@ -119,10 +118,10 @@ class Worker:
         def all_of(name: str) -> tuple[Path, ...]:
             return tuple(fetch(s3, location, cache) for location in listed(given.get(name, "")))
 
-        zips, wheels = all_of("--extra-py-files"), all_of("--additional-python-modules")
-        installed = install_wheels(wheels, cache)
-        path = (*zips, *([installed] if installed else []))
-        return Ready(fetch(s3, run.command["ScriptLocation"], cache), path, zips, all_of("--extra-jars"))
+        libraries = [file.parent if file.suffix == ".py" else file for file in all_of("--extra-py-files")]
+        installed = install_wheels(all_of("--additional-python-modules"), cache)
+        path = (*libraries, *([installed] if installed else []))
+        return Ready(fetch(s3, run.command["ScriptLocation"], cache), path, all_of("--extra-jars"))
 
     @contextlib.contextmanager
     def _jvm(self, run: LocalJobRun, ready: Ready, key: RoleKey, logs: RunLogs) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:

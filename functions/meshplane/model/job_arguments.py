@@ -165,7 +165,7 @@ class JobFiles:
             name = self._called(ref.project, ref.table)
             if ref.project == self.project.name:
                 own = self.project.tables[ref.table]
-                told[name] = {**self._own(own), **(_gate(own) if own.layer == "raw" else {})}
+                told[name] = {**self._own(own), **(_gate(own) if own.layer == "raw" or self.job.use == "check" else {})}
             elif found := foreign_table(ref, self.project.name, self.context)[0]:
                 told[name] = _told(found, ref.project)
         written = [self.project.tables[write.table] for write in self.job.writes]

@@ -129,6 +129,7 @@ class Table:
     contract_file: str = ""  # an ODCS file in the project's folder; `manifest.joining` has joined its rules when it is read
     deprecate: Mapping[str, date] = field(default_factory=dict)  # column → the last day on which consumers may rely on it
     allow_breaking: tuple[str, ...] = ()  # projects that a change may break without waiting
+    versions: bool = False  # a merge keeps versions of its rows: the key is unique among the current ones
 
     @property
     def is_iceberg(self) -> bool:
@@ -138,7 +139,8 @@ class Table:
     @property
     def gate(self) -> Gate:
         """What its data is judged by, the implied rules first."""
-        return Gate(self.name, implied([c.name for c in self.columns], self.key) + self.rules, self.contract, self.allow_empty)
+        own = implied([c.name for c in self.columns], self.key, self.versions)
+        return Gate(self.name, own + self.rules, self.contract, self.allow_empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Job:
     name: str
     script: str = ""
     sql: str = ""
-    use: str = ""  # a built-in: merge | files
+    use: str = ""  # a built-in: merge | files | check | maintain
     reads: tuple[TableRef, ...] = ()
     writes: tuple[Write, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)  # `with:` of a built-in, validated, plain JSON values

@@ -86,9 +86,12 @@ class Gate:
         return {"table": self.table, "rules": rules, "contract": asdict(self.contract), "allow_empty": self.allow_empty}
 
 
-def implied(columns: Sequence[str], key: Sequence[str]) -> tuple[Rule, ...]:
-    """The rules that every table has without asking: its columns, and its key not null and unique."""
+def implied(columns: Sequence[str], key: Sequence[str], versions: bool = False) -> tuple[Rule, ...]:
+    """The rules that every table has without asking: its columns, and its key not null and unique (of `versions` the current ones)."""
     rules = [Rule(f"{IMPLIED}columns", "columns", tuple(columns))]
     if key:
-        rules += [Rule(f"{IMPLIED}key_not_null", "not_null", tuple(key)), Rule(f"{IMPLIED}key_unique", "unique", tuple(key))]
+        rules += [
+            Rule(f"{IMPLIED}key_not_null", "not_null", tuple(key)),
+            Rule(f"{IMPLIED}key_unique", "unique", tuple(key), filter="is_current" if versions else ""),
+        ]
     return tuple(rules)

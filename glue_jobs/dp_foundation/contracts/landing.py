@@ -16,6 +16,7 @@ from dp_foundation.builtin import mapping
 from dp_foundation.config.arguments import Table
 from dp_foundation.contracts import quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.io.merge import DELETED
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.compiler import broken
@@ -93,6 +94,7 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
     modes = {**_DEFAULTS, **(table.gate.contract if table.gate else {})}
     types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
     required = {column.name for column in table.columns if column.required} | set(table.key)
+    deletes = any(m.name == DELETED for m in mapped)
     flags: list[str] = []
     faults: list[Fault] = []
 
@@ -108,7 +110,8 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
             if exact := mapping.inexact(m, types[m.name]):
                 fault("precision", m.name, exact)
         if m.name in required:
-            fault("nullability", m.name, f"`{m.name}` IS NULL")
+            # A row that asks for a deletion needs its key alone.
+            fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
     marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), f"`{_ROW}`", f"`{SOURCE}`", *flags)
     for rule in table.gate.rules if table.gate else ():
         if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":

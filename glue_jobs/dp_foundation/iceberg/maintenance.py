@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,22 @@ from dp_foundation.io.tables import CATALOG, Target, find, writable
 _MIN_ORPHAN_AGE = timedelta(hours=24)  # younger files may belong to a commit under way
 
 
-def compact(spark: Any, table: str, catalog_db: str = "", min_input_files: int = 5) -> dict[str, int]:
-    """Rewrite small data files into larger ones. Returns the procedure's counts (`rewritten_data_files_count`, …)."""
+def compact(spark: Any, table: str, catalog_db: str = "", min_input_files: int = 5, sort_order: str = "") -> dict[str, int]:
+    """Rewrite small data files into larger ones, sorted when `sort_order` (Iceberg's text, see below) says how. Returns the procedure's
+    counts (`rewritten_data_files_count`, …)."""
     target = writable(find(table, catalog_db))
     options = f"map('min-input-files', '{int(min_input_files)}', 'partial-progress.enabled', 'false')"
-    return _call(spark, "rewrite_data_files", f"table => '{_name(target)}', options => {options}")
+    how = f"strategy => 'sort', sort_order => '{sort_order}', " if sort_order else ""
+    return _call(spark, "rewrite_data_files", f"table => '{_name(target)}', {how}options => {options}")
+
+
+def sort_order(strategy: str, columns: Sequence[tuple[str, bool]]) -> str:
+    """`binpack` sorts nothing; `sort` and `z-order` go by (column, descending), nulls where Iceberg has them by default."""
+    if strategy == "binpack" or not columns:
+        return ""
+    if strategy == "z-order":
+        return f"zorder({', '.join(name for name, _ in columns)})"
+    return ", ".join(f"{name} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}" for name, descending in columns)
 
 
 def expire_snapshots(spark: Any, table: str, catalog_db: str = "", days: int = 7, keep: int = 3) -> dict[str, int]:

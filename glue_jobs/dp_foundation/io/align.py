@@ -136,8 +136,9 @@ def _decimal(text: str) -> tuple[int, int]:
     return int(precision), int(scale)
 
 
-def columns(steps: Sequence[Step], schema: Any) -> list[Any]:
-    """The steps as Spark columns, each named as the table names it; `schema` is the frame's. Nulls in a required column fail the write."""
+def columns(steps: Sequence[Step], schema: Any, unless: Any = None) -> list[Any]:
+    """The steps as Spark columns, each named as the table names it; `schema` is the frame's. Nulls in a required column fail the write,
+    except in rows where `unless` (a Spark column) is true."""
     from pyspark.sql import functions as F
 
     types: Mapping[str, Any] = {field.name: field.dataType for field in schema.fields}
@@ -148,7 +149,8 @@ def columns(steps: Sequence[Step], schema: Any) -> list[Any]:
             continue
         column = _fitted(F.col(_quoted(step.source)), types[step.source], step.type, step.name)
         if step.required:
-            column = F.coalesce(column, _fail(f"{step.name}: null in a required column", step.type))
+            sure = F.coalesce(column, _fail(f"{step.name}: null in a required column", step.type))
+            column = sure if unless is None else F.when(unless, column).otherwise(sure)
         made.append(column.alias(step.name))
     return made
 

@@ -1,4 +1,5 @@
-"""Upsert into an Iceberg table. `writers.merge_iceberg` calls it with the target found and the keys chosen.
+"""Upsert into an Iceberg table, or versions of rows (`io.history`). `writers.merge_iceberg` calls it with the target found and the keys
+chosen.
 
 Spark alone inserts duplicate keys of the source in silence and fails only where they meet a row that is there (spark-local §3), so the
 source is brought to one row per key first, and refused where that is not possible.
@@ -7,39 +8,73 @@ source is brought to one row per key first, and refused where that is not possib
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dp_foundation.errors import DataError, SchemaMismatchError
-from dp_foundation.io import align
+from dp_foundation.io import align, history
 from dp_foundation.io.commits import commit
 from dp_foundation.io.tables import Target
 from dp_foundation.run import gates
 from dp_foundation.run.current import begin
 
 _SAMPLE = 5
+DELETED = "__deleted"
 
 
-def merge(df: Any, target: Target, keys: Sequence[str], latest_by: Sequence[str]) -> None:
-    """One MERGE of the frame's newest row per key. Raises DataError and SchemaMismatchError as `merge_iceberg` says."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """How rows meet the table. `key`: what tells them apart; `latest`: what tells the newest; `deleted`: the frame's boolean column that
+    marks deletions, "" for none; `late`: `rewrite` or `ignore` keeps versions (`io.history`), "" keeps the newest row only."""
+
+    key: tuple[str, ...]
+    latest: tuple[str, ...] = ()
+    deleted: str = ""
+    late: str = ""
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """What a row of the table is matched by."""
+        return (*self.key, history.FROM) if self.late else self.key
+
+
+def merge(df: Any, target: Target, how: How) -> None:
+    """One MERGE of the frame. Raises DataError and SchemaMismatchError as `merge_iceberg` says."""
     spark = df.sparkSession
     spark.catalog.refreshTable(target.identifier)
-    steps = align.plan(df.schema, spark.table(target.ref).schema, partial=True)
-    names = {step.name.lower(): step.name for step in steps}
-    lacking = [name for name in (*keys, *latest_by) if name.lower() not in names]
-    if lacking:
-        raise SchemaMismatchError(
-            f"merge into {target.identifier}: no {', '.join(lacking)} in the frame, which has {', '.join(names.values())}"
-        )
-    key = [names[name.lower()] for name in keys]
-    latest = [names[name.lower()] for name in latest_by]
-    source = newest(df.select(*align.columns(_nullable(steps, key), df.schema)), key, latest).persist()
+    frame, how = _named(df, target, how)
+    source = newest(frame, how.key, () if how.late else how.latest).persist()
     try:
-        check_keys(source, target, key)
-        snapshot, current = commit(spark, target, lambda: _merge(source, target, key, latest), key), begin()
+        check_keys(source, target, how.on)
+        snapshot, current = commit(spark, target, lambda: _merge(source, target, how), how.on), begin()
         if snapshot is not None and current is not None:
-            gates.wrote(current, target, "merge", snapshot, source)
+            stays, goes = (source.where(f"NOT {DELETED}").drop(DELETED), source.where(DELETED)) if how.deleted else (source, None)
+            gates.wrote(current, target, "merge", snapshot, stays, goes)
     finally:
         source.unpersist()
+
+
+def _named(df: Any, target: Target, how: How) -> tuple[Any, How]:
+    """The frame's columns as the table names them, deletions as DELETED; the table's spelling in `how`. Null keys stay, to be counted."""
+    from pyspark.sql import functions as F
+
+    have = {name.lower() for name in df.columns}
+    lacking = [name for name in (*how.key, *how.latest, *([how.deleted] if how.deleted else [])) if name.lower() not in have]
+    if lacking:
+        raise SchemaMismatchError(
+            f"merge into {target.identifier}: no {', '.join(lacking)} in the frame, which has {', '.join(df.columns)}"
+        )
+    frame = history.opened(df, how.latest, target) if how.late else df
+    rows = frame.drop(how.deleted) if how.deleted else frame
+    steps = align.plan(rows.schema, df.sparkSession.table(target.ref).schema, partial=True)
+    names = {step.name.lower(): step.name for step in steps}
+    key, latest = (tuple(names[name.lower()] for name in given) for given in (how.key, how.latest))
+    loose = [align.Step(s.name, s.type, s.source, s.cast, s.required and s.name not in (*key, history.FROM)) for s in steps]
+    if not how.deleted:
+        return rows.select(*align.columns(loose, rows.schema)), How(key, latest, "", how.late)
+    gone = F.coalesce(F.col(_q(how.deleted)).cast("boolean"), F.lit(False))
+    # What is deleted need not be whole.
+    return frame.select(*align.columns(loose, rows.schema, gone), gone.alias(DELETED)), How(key, latest, DELETED, how.late)
 
 
 def newest(frame: Any, key: Sequence[str], latest: Sequence[str]) -> Any:
@@ -77,27 +112,40 @@ def check_keys(source: Any, target: Target, key: Sequence[str]) -> None:
     )
 
 
-def _merge(source: Any, target: Target, key: Sequence[str], latest: Sequence[str]) -> None:
+def _merge(source: Any, target: Target, how: How) -> None:
+    from pyspark.sql import functions as F
+
     spark = source.sparkSession
-    table = spark.table(target.ref).schema
+    table = spark.table(target.ref)
+    rows = source.drop(DELETED)
     # The plane may have added or widened columns since: fit again. A column that is not in the frame keeps what it holds.
-    frame = source.select(*align.columns(align.plan(source.schema, table, partial=True), source.schema))
+    fitted = align.columns(align.plan(rows.schema, table.schema, partial=True), rows.schema, F.col(DELETED) if how.deleted else None)
+    frame = source.select(*fitted, *([DELETED] if how.deleted else []))
+    if how.late:
+        frame = history.rebuilt(frame if how.deleted else frame.withColumn(DELETED, F.lit(False)), table, how.key, how.late)
     frame.createOrReplaceTempView("__meshplane_source")
-    spark.sql(statement(target.ref, frame.schema, key, latest))
+    spark.sql(statement(target.ref, frame.schema, how.on, () if how.late else how.latest))
 
 
 def statement(identifier: str, schema: Any, key: Sequence[str], latest: Sequence[str]) -> str:
-    """The MERGE of the view `__meshplane_source`: only rows that differ and are not older are updated. `schema` is the source's."""
+    """The MERGE of the view `__meshplane_source`: only rows that differ and are not older are updated, those that DELETED marks go.
+    `schema` is the source's."""
     on = " AND ".join(f"t.{_q(name)} = s.{_q(name)}" for name in key)
-    others = [field for field in schema.fields if field.name not in key]
+    deletes = DELETED in schema.fieldNames()
+    fields = [field for field in schema.fields if field.name != DELETED]
+    others = [field for field in fields if field.name not in key]
     differs = " OR ".join(_differs(field) for field in others)
     # Structs compare field by field, and null as the smallest: exactly "newest by the first, then by the second".
     newer = f"struct({_list('s', latest)}) >= struct({_list('t', latest)})" if latest else "true"
     update = ", ".join(f"t.{_q(field.name)} = s.{_q(field.name)}" for field in others)
-    names = [field.name for field in schema.fields]
-    matched = f"WHEN MATCHED AND {newer} AND ({differs}) THEN UPDATE SET {update} " if others else ""
-    insert = f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(_q, names))}) VALUES ({_list('s', names)})"  # noqa: S608  names are quoted
-    return f"MERGE INTO {identifier} t USING __meshplane_source s ON {on} {matched}{insert}"
+    names = [field.name for field in fields]
+    gone = f"WHEN MATCHED AND {newer} AND s.{DELETED} THEN DELETE " if deletes else ""
+    matched = (
+        f"WHEN MATCHED AND {newer} AND ({differs}){f' AND NOT s.{DELETED}' if deletes else ''} THEN UPDATE SET {update} " if others else ""
+    )
+    new = f"WHEN NOT MATCHED{f' AND NOT s.{DELETED}' if deletes else ''}"
+    insert = f"{new} THEN INSERT ({', '.join(map(_q, names))}) VALUES ({_list('s', names)})"  # noqa: S608  names are quoted
+    return f"MERGE INTO {identifier} t USING __meshplane_source s ON {on} {gone}{matched}{insert}"
 
 
 def _differs(field: Any) -> str:
@@ -105,11 +153,6 @@ def _differs(field: Any) -> str:
     if "map<" in field.dataType.simpleString():
         left, right = f"to_json({left})", f"to_json({right})"
     return f"NOT ({left} <=> {right})"
-
-
-def _nullable(steps: Sequence[align.Step], key: Sequence[str]) -> list[align.Step]:
-    """Null keys are counted by `check_keys`, not met one at a time."""
-    return [align.Step(s.name, s.type, s.source, s.cast, s.required and s.name not in key) for s in steps]
 
 
 def _list(alias: str, names: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from dp_foundation.config.arguments import invocation
 from dp_foundation.errors import TableRefusedError
 from dp_foundation.io import align, undeclared, window
 from dp_foundation.io.commits import commit
-from dp_foundation.io.merge import merge
+from dp_foundation.io.history import LATE
+from dp_foundation.io.merge import How, merge
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run import branches, gates
@@ -57,19 +58,32 @@ def write_iceberg(df: Any, table: str, mode: str = "append", path: str = "", cat
         gates.wrote(current, target, mode, snapshot, rows.condition() if rows else None)
 
 
-def merge_iceberg(df: Any, table: str, keys: Sequence[str] = (), latest_by: Sequence[str] | str = (), catalog_db: str = "") -> None:
+def merge_iceberg(
+    df: Any,
+    table: str,
+    keys: Sequence[str] = (),
+    latest_by: Sequence[str] | str = (),
+    catalog_db: str = "",
+    deleted: str = "",
+    late: str = "",
+) -> None:
     """Upsert by `keys` (the declared key when none are given): matched rows are updated in the columns that the frame has, others inserted.
 
-    `latest_by`: of several rows of one key the newest wins, in the frame and against the table. Raises DataError for null keys and for
-    different rows of one key (identical ones are one row), SchemaMismatchError for a frame that does not fit.
+    `latest_by`: of several rows of one key the newest wins, in the frame and against the table. `deleted`: a boolean column of the frame
+    that is true for rows to delete; it is no column of the table. `late`: `rewrite` or `ignore` makes the table one of versions
+    (`valid_from`, `valid_to`, `is_current`, by the one column of `latest_by`) and says what becomes of rows older than the newest version.
+    Raises DataError for null keys and for different rows of one key (identical ones are one row), SchemaMismatchError for a frame that
+    does not fit.
     """
     target = writable(find(table, catalog_db))
     chosen = tuple(keys) or (target.table.key if target.table else ())
     if not chosen:
         field = f"tables.{target.table.logical}.key" if target.table else "keys="
         raise TableRefusedError(f"merge into {target.identifier} needs keys; mend: {field}")
+    if late not in ("", *LATE):
+        raise TableRefusedError(f"late {late!r}; allowed: {', '.join(LATE)}")
     latest = (latest_by,) if isinstance(latest_by, str) else tuple(latest_by)
-    merge(df, branches.opened(df.sparkSession, target), chosen, latest)
+    merge(df, branches.opened(df.sparkSession, target), How(chosen, latest, deleted, late))
 
 
 def _writer(frame: Any, target: Target) -> Any:

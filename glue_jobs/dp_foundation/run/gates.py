@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dp_foundation.config.arguments import Table
-from dp_foundation.errors import DataError
+from dp_foundation.errors import ConfigError, DataError
 from dp_foundation.iceberg import metadata
 from dp_foundation.io.tables import Target, find
 from dp_foundation.logging.logger import get_logger
@@ -36,14 +36,16 @@ class Written:
     counted: Tally = field(default_factory=Tally)
 
 
-def wrote(current: Current, target: Target, mode: str, snapshot: metadata.Snapshot, rows: Any = None) -> None:
-    """A commit stands. `rows`: of a merge the frame that was merged (counted now, while it is at hand), of a window its condition."""
+def wrote(current: Current, target: Target, mode: str, snapshot: metadata.Snapshot, rows: Any = None, gone: Any = None) -> None:
+    """A commit stands. `rows`: of a merge the frame that was merged (counted now, while it is at hand), of a window its condition.
+    `gone`: the frame of rows that asked for a deletion: no rule looks at them, but a batch of them is not empty."""
     if target.table is None or target.table.gate is None:
         return
     known = current.written.setdefault(target.table.logical, Written(target, snapshot))
     known.target, known.snapshot = target, snapshot
     if mode == "merge":
         known.counted.add(tally(rows, target.table.gate))
+        known.counted.add(Tally(rows=gone.count() if gone is not None else 0))
     else:
         known.parts.append((mode, snapshot, rows))
 
@@ -97,6 +99,19 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
         reason = f"{table.logical}: the batch of {len(current.files[table.logical])} file(s) is rejected: {why(told)}"
         current.reject(reason)
         raise DataError(f"{reason}; mend: put right what is wrong, then meshplane files {current.job.name} --reset, and run again")
+
+
+def standing(current: Current, spark: Any, target: Target) -> dict[str, Any]:
+    """The verdict on a table as it stands on `main`; the row rules look at all of its rows. Raises ConfigError for one without a gate."""
+    table, known = target.table, metadata.load(target.database, target.name)
+    if table is None or table.gate is None:
+        raise ConfigError(f"{target.identifier} has no gate to be judged by; allowed: this project's tables")
+    spark.catalog.refreshTable(target.identifier)
+    head = known.snapshots.get(known.head) if known and known.head is not None else None
+    state = partial(_at, spark, target, head.snapshot_id) if head else partial(spark.table, target.identifier)
+    done = tally(state(), table.gate)
+    written = Written(target, head) if head else None
+    return _told(table.gate, "main", head, judge(table.gate, done, _around(current, spark, target, state, known, written)), done.rows)
 
 
 def why(told: Mapping[str, Any]) -> str:
@@ -192,7 +207,8 @@ def _history(
 ) -> list[Any]:
     if known is None or written is None:
         return []
-    before = [s for s in known.ancestry(written.snapshot.snapshot_id) if not _mine(current, s)][:count]
+    line = known.ancestry(written.snapshot.snapshot_id)
+    before = [s for s in line if s is not written.snapshot and not _mine(current, s)][:count]
     if measure == "count(*)":
         return [s.count("total-records") for s in before]
     return [measured(_at(spark, target, s.snapshot_id), measure) for s in before]

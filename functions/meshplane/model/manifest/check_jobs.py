@@ -38,7 +38,11 @@ RESERVED_ARGUMENTS = frozenset(
     }
 )
 RESERVED_SPARK = ("spark.sql.catalog.", "spark.sql.extensions", "spark.sql.defaultCatalog", "spark.master", "spark.submit.", "spark.jars")
-MERGE_OPTIONS, FILES_OPTIONS = ("map", "latest_by"), ("from_", "format", "pattern")
+WITH = {
+    "merge": ("map", "latest_by", "deletes", "mode", "late"),
+    "files": ("from_", "format", "pattern"),
+    "maintain": ("tasks",),
+}
 
 
 def check(scope: Scope) -> None:
@@ -77,7 +81,7 @@ def _work(scope: Scope, loc: Loc, part: JobPart) -> None:
         )
     if part.with_ is None:
         return
-    allowed = {"merge": MERGE_OPTIONS, "files": FILES_OPTIONS}.get(part.use or "", ())
+    allowed = WITH.get(part.use or "", ())
     fields = type(part.with_).model_fields
     for word in part.with_.model_fields_set:
         if word not in allowed:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Strict, WithJsonSchema
 
@@ -34,6 +33,10 @@ ModulePaths = Annotated[tuple[Annotated[str, relative("module", "/", ".py")], ..
 FolderPath = Annotated[str, relative("folder", "/")]
 JarPaths = Annotated[tuple[Annotated[str, relative("jar", ".jar")], ...], OneOrList()]
 Timeout = Annotated[timedelta, duration("1m", "7d", "1m")]
+
+Task = Literal["compaction", "retention", "orphans"]
+TASKS: tuple[Task, ...] = ("compaction", "retention", "orphans")
+Tasks = Annotated[tuple[Task, ...], OneOrList()]
 
 # 5.1 without quotes is a number to YAML.
 GlueVersion = Annotated[Literal["5.1"], BeforeValidator(as_written), WithJsonSchema({"enum": ["5.1", 5.1]})]
@@ -116,18 +119,34 @@ def _pinned(value: str) -> str:
 Package = Annotated[str, Strict(), AfterValidator(_pinned), WithJsonSchema({"type": "string", "pattern": "=="})]
 
 
-class Options(Part):
-    """`with:` of a built-in job: `map` and `latestBy` of merge; `from`, `format` and `pattern` of files."""
+class Deletes(Part):
+    """Which rows of the source ask for a deletion, and what it leaves."""
 
-    later: ClassVar[Mapping[str, str]] = {"deletes": "data", "mode": "data", "late": "data"}
+    when: Text = field("SQL condition over the source: `status = 'deleted'`. Null is no deletion.")
+    as_: Literal["hard", "soft", "close"] = field(
+        "hard: the row goes; soft: it stays, with `is_deleted`; close (with mode: scd2): its version ends.", alias="as"
+    )
+
+
+class Options(Part):
+    """`with:` of a built-in job: `map`, `latestBy`, `deletes`, `mode` and `late` of merge; `from`, `format` and `pattern` of files; `tasks`
+    of maintain."""
 
     map: dict[str, Setting] = field("merge: target column → SQL expression over the source; others go by name.", default_factory=dict)
     latest_by: Names = field("merge: columns that tell the newest of rows with one key, compared with the target too.", default=())
+    deletes: Deletes | None = field("merge: rows of the source that delete.", default=None)
+    mode: Literal["scd2"] | None = field(
+        "merge: scd2 keeps versions in `valid_from`, `valid_to`, `is_current`. Default: the newest row only.", default=None
+    )
+    late: Literal["rewrite", "ignore"] | None = field(
+        "merge with scd2: a row older than its key's newest version finds its place, or is left out. Default rewrite.", default=None
+    )
     from_: FolderPath | None = field(
         "files: folder of the drop under the project's raw location, `inbox/orders/`.", default=None, alias="from"
     )
     format: Literal["csv", "json", "parquet"] | None = field("files: what is dropped. Default: the target's format.", default=None)
     pattern: Text = field("files: names of files that are taken, with * and ?. Default *.", default="*")
+    tasks: Tasks = field("maintain: compaction, retention, orphans, as the table's `optimizers` say. Default: all three.", default=TASKS)
 
 
 class JobPart(Part):
@@ -135,7 +154,7 @@ class JobPart(Part):
 
     script: ScriptPath | None = field("Python file in the project's folder.", default=None)
     sql: SqlPath | None = field("SQL file with one SELECT, whose rows are written.", default=None)
-    use: Literal["merge", "files"] | None = field("A built-in job: merge, or files.", default=None)
+    use: Literal["merge", "files", "check", "maintain"] | None = field("A built-in job: merge, files, check, maintain.", default=None)
     description: Description = field("What it does, for people.", default="")
     reads: Reads = field("Tables that it reads: own ones, or `project.table`.", default=())
     writes: Writes = field("Tables of this project that it writes.", default=())

@@ -8,7 +8,16 @@ from functools import partial
 
 from meshplane.errors import Problem
 from meshplane.model.domain import Domain
-from meshplane.model.manifest import check_jobs, check_names, check_pipelines, check_rules, check_sources, check_tables, overlay
+from meshplane.model.manifest import (
+    check_jobs,
+    check_names,
+    check_pipelines,
+    check_rules,
+    check_sources,
+    check_tables,
+    check_transforms,
+    overlay,
+)
 from meshplane.model.manifest.document import Document
 from meshplane.model.manifest.scope import Scope
 from meshplane.model.problems import Findings, Loc
@@ -54,7 +63,7 @@ def _form(root: Node, question: Question) -> tuple[Document | None, list[Problem
     document = understand(Document, findings, partial(_stand_in, question, root))
     if document is not None:
         scope = Scope(question.project, question.environments, document, findings, question.domain)
-        for part in (check_names, check_tables, check_rules, check_sources, check_jobs, check_pipelines):
+        for part in (check_names, check_tables, check_rules, check_sources, check_jobs, check_transforms, check_pipelines):
             part.check(scope)
         _policy(scope)
         if question.exists:

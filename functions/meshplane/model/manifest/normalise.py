@@ -6,6 +6,7 @@ It judges nothing: what comes here has passed the checks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshplane.model import project as plain
@@ -23,6 +24,8 @@ from meshplane.model.types import Field
 def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -> plain.Project:
     """The validated project of one environment. `defaults`: what the domain says of rules that do not say it."""
     meta = document.metadata
+    kept = (part for part in document.jobs.values() if part.use == "merge" and part.with_ and part.with_.mode == "scd2")
+    versions = {write.table for part in kept for write in part.writes}
     sources = {name: fetching.source(name, part, document.tables) for name, part in document.sources.items()}
     return plain.Project(
         name=meta.name,
@@ -30,7 +33,7 @@ def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -
         owner=meta.owner,
         description=meta.description,
         sources=sources,
-        tables={name: table(name, part, defaults) for name, part in document.tables.items()},
+        tables={name: replace(table(name, part, defaults), versions=name in versions) for name, part in document.tables.items()},
         jobs={name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
         pipelines={name: pipeline(meta.name, name, part, sources) for name, part in document.pipelines.items()},
         policy=plain.Policy(**document.policy.model_dump()),
@@ -127,11 +130,27 @@ def options(part: JobPart, tables: Mapping[str, TablePart]) -> dict[str, object]
     """`with:` of a built-in as plain JSON values, keys as they are written, defaults filled in."""
     given = part.with_ or Options()
     if part.use == "merge":
-        return {"map": dict(given.map), "latestBy": list(given.latest_by)}
+        return {"map": dict(given.map), "latestBy": list(given.latest_by), **_changes(given)}
     if part.use == "files":
         form = given.format or format_of(tables[part.writes[0].table])
         return {"from": given.from_ or "", "format": form, "pattern": given.pattern}
+    if part.use == "maintain":
+        return {"tasks": list(given.tasks), "tables": {each.table: _tending(tables[each.table]) for each in part.writes}}
     return {}
+
+
+def _changes(given: Options) -> dict[str, object]:
+    """Deletions and versions of a merge, as far as they are asked for."""
+    deletes = {"deletes": {"when": given.deletes.when, "as": given.deletes.as_}} if given.deletes else {}
+    return {**deletes, **({"mode": given.mode, "late": given.late or "rewrite"} if given.mode else {})}
+
+
+def _tending(part: TablePart) -> dict[str, object]:
+    """What the table's optimizers would do, for a job that does it in their place."""
+    own = _optimizers(part)
+    compaction = {"strategy": own.compaction.strategy, "min_input_files": own.compaction.min_input_files}
+    sort = [{"column": each.column, "descending": each.descending} for each in part.sort]
+    return {**compaction, "sort": sort, "days": own.retention.days, "keep": own.retention.keep, "orphan_days": own.orphans.days}
 
 
 def pipeline(own: str, name: str, part: PipelinePart, sources: Mapping[str, Source]) -> plain.Pipeline:

@@ -236,6 +236,10 @@ class Manifests(Protocol):
         """The content of any object of the bucket. Raises NotFound."""
         ...
 
+    def has(self, key: str) -> bool:
+        """Does an object stand there?"""
+        ...
+
     def keep(self, key: str, content: bytes) -> None:
         """Put a content-addressed file; there already is success."""
         ...

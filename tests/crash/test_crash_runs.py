@@ -69,11 +69,7 @@ def test_state_wiped_beside_a_tombstone_and_an_open_run_is_rebuilt_and_nothing_i
     at.world.wipe_state()
     at.tap.forget()
     assert at.sweep(), "one sweep finds the projects by their manifests"
-    assert {str(call) for call in at.tap.done if not call.operation.startswith(("dynamodb:", "sqs:"))} == {
-        f"s3:PutObject {at.world.naming.bucket('artifacts')} status/{project}.{end}"
-        for project in ("customers", "sales")
-        for end in ("json", "txt")
-    }
+    assert [str(call) for call in at.tap.done if not call.operation.startswith(("dynamodb:", "sqs:"))] == []
     assert estate.differences(before, resources(at, known)) == []
     assert executions.running(at.world) == [arn]
     for project in ("customers", "sales"):

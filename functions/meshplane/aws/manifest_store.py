@@ -97,6 +97,15 @@ class S3Manifests:
             content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return content
 
+    def has(self, key: str) -> bool:
+        """By its head."""
+        try:
+            with translated("s3:HeadObject", key):
+                self._s3.head_object(Bucket=self._bucket, Key=key)
+        except NotFound:
+            return False
+        return True
+
     def keep(self, key: str, content: bytes) -> None:
         """Conditional: it is written at most once."""
         try:

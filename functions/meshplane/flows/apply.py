@@ -22,6 +22,8 @@ from meshplane.ports import Adapter, Clock, Deadline, Workers
 MARGIN = timedelta(seconds=25)  # with less than this left of the function's time no action is started
 SETTLE_LOOK = timedelta(seconds=3)  # how soon to try again what IAM has not spread yet
 
+Bring = Callable[[frozenset[str]], None]
+
 
 @dataclass
 class Apply:
@@ -36,6 +38,7 @@ class Apply:
     confirm: Callable[[], None]
     settling: dict[Id, datetime] = field(default_factory=dict)
     given_up: Mapping[str, Failure] = field(default_factory=dict)  # stalled actions, by key: not tried until they are due
+    bring: Bring | None = None  # puts files of a manifest put by hand where the definitions name them
     outcomes: dict[Id, Outcome] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> tuple[Outcome, ...]:
@@ -144,6 +147,8 @@ class Apply:
 
     def _call(self, action: Action) -> Done | Wait:
         adapter = self.adapters[action.id.kind]
+        if self.bring and action.want and action.want.files and action.verb in (Verb.CREATE, Verb.UPDATE):
+            self.bring(action.want.files)
         if action.verb is Verb.CREATE and action.want:
             return adapter.create(action.want, self.owner)
         if action.seen is None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from meshplane.errors import ManifestInvalid, PlaneError
+from meshplane.errors import ManifestInvalid, NotFound, PlaneError
 from meshplane.flows.converge import Converged
+from meshplane.model.naming import Naming
 from meshplane.model.resource import Id
 from meshplane.model.status import Condition, Status, conditions_of, timeless
 from meshplane.model.windows import iso, moment
@@ -47,7 +48,7 @@ class Writer:
     states: States
     manifests: Manifests
     clock: Clock
-    env: str
+    naming: Naming
     begun: Begun
     changed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -167,7 +168,7 @@ class Writer:
         retry = record.due_at if judged.conditions[0].status != "True" else ""
         document = status(
             record.project,
-            self.env,
+            self.naming.env,
             judged,
             observed_version=record.observed,
             release=record.release.digest,
@@ -204,10 +205,20 @@ class Writer:
         if now == self.begun.record.published:
             return now
         try:
+            if not self.begun.record.published and self._told_already(document.project, kept):
+                return now
             self.manifests.publish_status(document.project, _json(kept), document.text())
         except PlaneError:
             return ""  # the state item has the status; the copies are written by the next look, which is soon
         return now
+
+    def _told_already(self, project: str, kept: Mapping[str, Any]) -> bool:
+        """Does the copy say so? Asked only where no memory tells: before the first status, and after the state was wiped."""
+        try:
+            stands = json.loads(self.manifests.read(self.naming.of("status_key", project=project)))
+        except (NotFound, ValueError):
+            return False
+        return isinstance(stands, dict) and timeless(stands) == timeless(json.loads(_json(kept)))
 
 
 def _due(now: datetime, failures: Mapping[str, Failure], outcomes: tuple[Outcome, ...]) -> datetime:

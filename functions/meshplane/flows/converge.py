@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshplane.errors import PlaneError, Stale
-from meshplane.flows.apply import MARGIN, Apply
+from meshplane.flows.apply import MARGIN, Apply, Bring
 from meshplane.kinds import Kind, iceberg_table
 from meshplane.model.project import Policy
 from meshplane.model.resource import Effect, Id, Owner, Provenance, Seen
@@ -53,6 +53,7 @@ class Task:
     only: frozenset[str] | None = None
     impacts: tuple[Impact, ...] = ()
     runs: OpenRuns | None = None  # None: no run is in the way
+    bring: Bring | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         def sure(made: Plan = made, verdict: Verdict = verdict) -> None:
             confirm(made, verdict)
 
-        work = Apply(task.owner, adapters, tools.workers, tools.clock, tools.left, sure, settling, task.given_up)
+        work = Apply(task.owner, adapters, tools.workers, tools.clock, tools.left, sure, settling, task.given_up, task.bring)
         outcomes = work.run(made)
         inventory = remember(inventory, outcomes, task.only)
         wrote += [outcome for outcome in outcomes if outcome.state is State.DONE and outcome.action.verb in WRITES]

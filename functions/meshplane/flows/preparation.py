@@ -1,7 +1,7 @@
 """What compile may know beside the manifest: release, neighbours, baseline. Called by the flows that reconcile and plan.
 
 A manifest that `publish` put names its release. One put by hand has none: its files are taken from beside it, else from the project's
-last release; what lies beside is hashed here and copied to its content-addressed key before anything is applied.
+last release. What lies beside is hashed here, and copied to its content-addressed key by the action whose definition names it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from meshplane.errors import NotFound, NotReady
 from meshplane.model.bundle import bundle
@@ -24,7 +25,9 @@ from meshplane.plan.record import Record, release_of
 from meshplane.plan.shares import consulted
 from meshplane.ports import Manifest, Manifests, Releases, States
 
-__all__ = ["Here", "Prepared", "Surroundings", "needed_files"]  # publish takes the same files
+__all__ = ["Copies", "Here", "Prepared", "Surroundings", "needed_files"]  # publish takes the same files
+
+Copies = Mapping[str, Callable[[], bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,11 @@ class Here:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A project's surroundings. `copies`: contents still to be kept, by content-addressed key. `loose`: what lies beside the manifest and
-    was used, path → (ETag, sha256). `missing`: files that are nowhere."""
+    """A project's surroundings. `copies`: what may not lie under its content-addressed key yet, and how to read it. `loose`: what lies
+    beside the manifest and was used, path → (ETag, sha256). `missing`: files that are nowhere."""
 
     context: Context
-    copies: Mapping[str, bytes] = field(default_factory=dict)
+    copies: Copies = field(default_factory=dict)
     loose: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     beside: str = ""  # digest of the whole listing beside the manifest; empty for a published release
@@ -67,8 +70,10 @@ class Surroundings:
 
     def with_release(self, project: Project, release: Release, record: Record, texts: Mapping[str, str] | None = None) -> Prepared:
         """For a release that the caller brought along. `texts`: files of it, by path, that may not be in the bucket yet."""
-        copies = {release.file_key(self.here.naming, project.name, path): text.encode() for path, text in (texts or {}).items()}
-        return self._prepared(project, release, record, copies)
+        found = _Loose(project, record, self.here.naming, self.manifests)
+        brought = {release.file_key(self.here.naming, project.name, path): text for path, text in (texts or {}).items()}
+        copies = {key: text.encode for key, text in brought.items()}
+        return self._prepared(project, release, record, {**({} if release.digest else found.beside_of(release)), **copies})
 
     def _published(self, project: str, digest: str, record: Record) -> Release:
         if record.release.digest == digest:
@@ -78,8 +83,8 @@ class Surroundings:
         except NotFound as gone:
             raise NotReady(f"the release {digest[:12]} that the manifest names has no index: run `meshplane publish {project}`") from gone
 
-    def _prepared(self, project: Project, release: Release, record: Record, copies: Mapping[str, bytes] | None = None) -> Prepared:
-        """`copies` are on their way to the bucket: nothing is put before everything is read."""
+    def _prepared(self, project: Project, release: Release, record: Record, copies: Copies | None = None) -> Prepared:
+        """`copies`: what is read from elsewhere than its content-addressed key."""
         baseline, platform = self.releases.read()
         asked = consulted(project, record.shares)
         context = Context(
@@ -95,11 +100,9 @@ class Surroundings:
         contracts = self._texts(project, release, (table.contract_file for table in project.tables.values() if table.contract_file), copies)
         return Prepared(replace(context, asl_files=machines, contract_files=contracts))
 
-    def _texts(
-        self, project: Project, release: Release, paths: Iterable[str], copies: Mapping[str, bytes] | None = None
-    ) -> Mapping[str, str]:
+    def _texts(self, project: Project, release: Release, paths: Iterable[str], copies: Copies | None = None) -> Mapping[str, str]:
         keys = {path: release.file_key(self.here.naming, project.name, path) for path in paths}
-        return {path: copies[key].decode() if copies and key in copies else self._text(key) for path, key in keys.items() if key}
+        return {path: copies[key]().decode() if copies and key in copies else self._text(key) for path, key in keys.items() if key}
 
     def _text(self, key: str) -> str:
         try:
@@ -113,7 +116,7 @@ class _Loose:
 
     def __init__(self, project: Project, record: Record, naming: Naming, manifests: Manifests) -> None:
         self.project, self.record, self.naming, self.manifests = project, record, naming, manifests
-        self.copies: dict[str, bytes] = {}
+        self.copies: dict[str, Callable[[], bytes]] = {}
         self.loose: dict[str, tuple[str, str]] = {}
         self.missing: list[str] = []
         self.beside = ""
@@ -155,13 +158,20 @@ class _Loose:
         """The sha256 of one file, by its ETag from memory where it did not change."""
         known = self.record.loose.get(path)
         if known and known[0] == tag:
-            self.loose[path] = known
-            return known[1]
-        content = read()
-        sha = hashlib.sha256(content).hexdigest()
+            sha = known[1]
+            again = _unchanged(path, sha, read)
+        else:
+            content = read()
+            sha = hashlib.sha256(content).hexdigest()
+            again = partial(bytes, content)
         self.loose[path] = (tag, sha)
-        self.copies[self.naming.project_file(self.project.name, sha, name)] = content
+        self.copies[self.naming.project_file(self.project.name, sha, name)] = again
         return sha
+
+    def beside_of(self, release: Release) -> Copies:
+        """The files of a release that was found beside the manifest, read from there."""
+        keys = {path: release.file_key(self.naming, self.project.name, path) for path in release.files}
+        return {keys[path]: _unchanged(path, sha, self._content(path)) for path, sha in release.files.items()}
 
     def _content(self, path: str) -> Callable[[], bytes]:
         return lambda: self.manifests.read_beside(self.project.name, path)
@@ -169,3 +179,15 @@ class _Loose:
     def _zip(self, inside: list[str]) -> Callable[[], bytes]:
         # as publish does it: `lib/parse.py` stands in `lib.zip` under that very path, so that `import lib.parse` finds it
         return lambda: bundle({name: self.manifests.read_beside(self.project.name, name) for name in inside})
+
+
+def _unchanged(path: str, sha: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Reads a file that was hashed before. Raises NotReady when it is another one by now: the next look takes that."""
+
+    def again() -> bytes:
+        content = read()
+        if hashlib.sha256(content).hexdigest() != sha:
+            raise NotReady(f"{path} changed while it was looked at")
+        return content
+
+    return again

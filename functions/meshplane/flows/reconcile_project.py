@@ -8,12 +8,12 @@ An event only says *look at this project*. What went wrong, the author's faults 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from meshplane.errors import PlaneError, Stale
+from meshplane.errors import NotReady, PlaneError, Stale
 from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
@@ -76,7 +76,7 @@ def reconcile_project(ports: Ports, project: str, holder: str = "") -> Report:
     begun = ports.states.begin(project, holder, started, LEASE)
     if begun is None:
         return Report(project, "busy")
-    writer = Writer(ports.states, ports.manifests, ports.tools.clock, ports.surroundings.here.naming.env, begun)
+    writer = Writer(ports.states, ports.manifests, ports.tools.clock, ports.surroundings.here.naming, begun)
     try:
         ended = _look(ports, begun, writer)
         dirty = ports.states.finish(begun, ended.record)
@@ -143,8 +143,6 @@ def _declared(ports: Ports, begun: Begun, manifest: Manifest, writer: Writer) ->
     try:
         prepared = ports.surroundings.prepare(project, manifest, begun.record)
         project = joined(project, prepared.context.contract_files)
-        for key, content in prepared.copies.items():
-            ports.manifests.keep(key, content)
     except Stale:
         raise
     except PlaneError as error:
@@ -166,6 +164,7 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
         writer.settling(),
         impacts=impacts(project, replace(prepared.context, today=now.date()), record.shares),
         runs=ports.runs,
+        bring=_bringing(ports.manifests, project.name, prepared),
     )
 
     def confirm(plan: Plan, verdict: Verdict) -> None:
@@ -190,6 +189,22 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
             gates=gates(project, naming, standing, record.gates),
         )
     return writer.converged(judged, converged)
+
+
+def _bringing(manifests: Manifests, project: str, prepared: Prepared) -> Callable[[frozenset[str]], None]:
+    """Copies the files that an action's definition names, as its first write: what is held, paused or only planned copies nothing."""
+    release, naming = prepared.context.release, prepared.context.naming
+    own = {release.file_key(naming, project, path): path for path in release.files}
+    own |= {release.module_key(naming, project, path): path for path in release.bundles}
+
+    def bring(keys: frozenset[str]) -> None:
+        for key in sorted(keys & own.keys()):
+            if key in prepared.copies:
+                manifests.keep(key, prepared.copies[key]())
+            elif not release.digest and not manifests.has(key):  # beside the manifest until a plan was held, and gone since
+                raise NotReady(f"FileMissing: {own[key]} is nowhere; put it beside the manifest, or run `meshplane publish {project}`")
+
+    return bring
 
 
 def _gated_names(gates: Mapping[str, Any]) -> frozenset[str]:

@@ -75,8 +75,9 @@ class GlueJob:
         own += [project.tables[write.table] for write in job.writes]
         tables = {Id("iceberg_table" if t.is_iceberg else "hive_table", table_name(t, project, context), t.name) for t in own}
         needs = frozenset({role_id("job", project.name, context), *tables})
+        named = frozenset(key for key in (files.script, files.sql, *files.py_files, *files.wheels, *files.jars) if key)
         wait = "; ".join((*files.missing, *waits(job, project, context)))
-        return Want(job_id(project.name, job.name, context), spec, needs, refused=files.refused, waits=wait)
+        return Want(job_id(project.name, job.name, context), spec, needs, refused=files.refused, waits=wait, files=named)
 
     def compare(self, want: GlueJobSpec, seen: GlueJobSpec) -> tuple[Difference, ...]:
         """Every field; arguments one by one."""

@@ -73,6 +73,7 @@ class Want(Generic[S]):
     needs: frozenset[Id] = frozenset()
     refused: str = ""  # why it cannot be as declared, known without looking at AWS; the plan shows it as blocked
     waits: str = ""  # a stated wait known at compile time (another project's table, a missing file)
+    files: frozenset[str] = frozenset()  # content-addressed keys in the artifacts bucket that the spec names
 
 
 @dataclass(frozen=True, slots=True)

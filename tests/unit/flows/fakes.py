@@ -79,8 +79,10 @@ def _jobs(project: Project, context: Context) -> Iterable[Want[Spec]]:
         key = context.release.file_key(context.naming, project.name, job.script) if job.script else "built-in"
         nowhere = [] if key else [f"{job.script} is nowhere"]
         waits = "; ".join([*(f"{name} is not published yet" for name in missing), *nowhere])
-        spec = Spec({"workers": str(job.workers), "script": key})
-        yield Want(Id("glue_job", f"{project.name}-{job.name}", job.name), spec, needs, waits=waits)
+        modules = [context.release.module_key(context.naming, project.name, module) for module in job.modules]
+        spec = Spec({"workers": str(job.workers), "script": key, "modules": ",".join(modules)})
+        files = frozenset(one for one in (key, *modules) if one)
+        yield Want(Id("glue_job", f"{project.name}-{job.name}", job.name), spec, needs, waits=waits, files=files)
 
 
 def _rules(project: Project, context: Context) -> Iterable[Want[Spec]]:
@@ -264,6 +266,9 @@ class Bucket:
         if key not in self.objects:
             raise NotFound(key)
         return self.objects[key]
+
+    def has(self, key: str) -> bool:
+        return key in self.objects
 
     def keep(self, key: str, content: bytes) -> None:
         self.objects[key] = content

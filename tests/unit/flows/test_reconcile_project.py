@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from meshplane.errors import Conflict, Denied, NotReady, Rejected, ServiceFault, Throttled
+from meshplane.flows.plan_project import plan_project
 from meshplane.flows.reconcile_project import reconcile_message
 from meshplane.model.bundle import bundle
 from meshplane.model.resource import Id, Owner, Wait
@@ -606,6 +607,53 @@ class TestFilesByHand:
         assert plane.sweep().queued == {"sales": "a file beside the manifest changed"}
         plane.look()
         assert plane.cloud.writes == ["update report"]
+
+    def test_what_is_held_paused_or_only_observed_copies_nothing(self) -> None:
+        """A copy is the first write of the action whose definition names the file."""
+        plane = Plane()
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"print(1)"}
+        for policy in ("{ manage: [observe] }", "{ manage: [observe, delete] }"):
+            plane.bucket.put("sales", manifest(jobs=self.JOB, policy=policy))
+            plane.look()
+            assert plane.bucket.objects == {}
+        plane.bucket.put("sales", manifest(jobs=self.JOB))
+        plane.look()
+        assert len(plane.bucket.objects) == 1, "although its ETag was known"
+        plane.bucket.loose["sales"]["jobs/report.py"] = b"print(2)"
+        held = manifest(tables={"orders": "{ id: long, total: long }"}, jobs=self.JOB)
+        plane.bucket.put("sales", held)
+        plane.look()
+        assert plane.condition() == ("False", "Held")
+        assert len(plane.bucket.objects) == 1
+        answer = plan_project(plane.plan_ports, {"project": "sales", "manifest": manifest(jobs=self.JOB)})
+        assert "error" not in answer
+        assert len(plane.bucket.objects) == 1
+
+    def test_a_file_that_left_while_the_plan_was_held_is_a_stated_wait(self) -> None:
+        plane = Plane()
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"print(1)"}
+        plane.bucket.put("sales", manifest(jobs=self.JOB, policy="{ manage: [observe] }"))
+        plane.look()
+        plane.bucket.loose["sales"].clear()
+        plane.bucket.put("sales", manifest(jobs=self.JOB))
+        plane.look()
+        assert "create report" not in plane.cloud.writes
+        assert "jobs/report.py is nowhere" in plane.table.records["sales"].status["conditions"][0]["message"]
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"print(1)"}
+        plane.look(after=HOUR)
+        assert plane.condition() == ("True", "Applied")
+
+    def test_a_file_that_changes_between_listing_and_copy_is_looked_at_again(self) -> None:
+        plane = Plane()
+        plane.bucket.loose["sales"] = {"jobs/report.py": b"print(1)"}
+        plane.bucket.put("sales", manifest(jobs=self.JOB, policy="{ manage: [observe] }"))
+        plane.look()
+        plane.bucket.put("sales", manifest(jobs=self.JOB))
+        read = plane.bucket.read_beside
+        plane.bucket.read_beside = lambda project, path: read(project, path) + b"#"  # type: ignore[method-assign]
+        plane.look()
+        assert plane.bucket.objects == {}, "no content lies under another's digest"
+        assert plane.condition() == ("False", "Waiting")
 
     def test_a_file_that_is_nowhere_is_a_stated_wait(self) -> None:
         plane = Plane()

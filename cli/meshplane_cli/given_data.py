@@ -56,9 +56,9 @@ def _folder(found: Target, description: Mapping[str, Any], run_id: str, table: s
 def _placed(found: Target, table: Mapping[str, Any], path: Path, prefix: str) -> dict[str, Any]:
     files = {path.name: path} if path.is_file() else {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*"))}
     files = {name: file for name, file in files.items() if file.is_file() and not any(part[0] in "._" for part in name.split("/"))}
-    formats = {FORMATS.get(file.suffix.lower(), table["format"] if table["format"] != "iceberg" else "") for file in files.values()}
+    formats = {FORMATS.get(file.suffix.lower(), "") for file in files.values()}
     if len(formats) != 1 or "" in formats:
-        told = ", ".join(sorted(formats)) or "no file"
+        told = ", ".join(sorted({file.suffix or file.name for file in files.values()})) or "no file"
         raise CliError(f"--data: {path} must hold files of one format", found=told, allowed=", ".join(sorted(FORMATS)), code=USAGE)
     bucket = found.naming.bucket("raw")
     for name, file in files.items():

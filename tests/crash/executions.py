@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from types import SimpleNamespace
@@ -15,6 +15,8 @@ from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from meshplane.flows import reconcile_project
+from meshplane.model.project import Project
 from meshplane_cli.local.clock import LocalClock
 from meshplane_cli.local.repairs.stepfunctions_operations import finish_deletion
 from tests.aws.plane_world import Moving, World
@@ -30,9 +32,22 @@ def standing_still(clock: Moving) -> Iterator[None]:
             (LocalClock, "now", lambda self: clock.now()),
             (ExecutionWorker, "start", _started),
             (ExecutionWorker, "stop", _stopped),
+            (reconcile_project, "load", _read_once(reconcile_project.load)),
         ):
             stack.enter_context(patch.object(owner, name, instead))
         yield
+
+
+def _read_once(load: Callable[..., Project]) -> Callable[..., Project]:
+    """A manifest's text is read in hundreds of copies of one world, and means the same in each."""
+    known: dict[tuple[str, str], Project] = {}
+
+    def read(text: str, **asked: Any) -> Project:
+        if (text, asked["project"]) not in known:
+            known[text, asked["project"]] = load(text, **asked)
+        return known[text, asked["project"]]
+
+    return read
 
 
 def running(world: World, project: str = "") -> list[str]:

@@ -22,6 +22,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     from meshplane_cli.local.repairs import (
         access_logs,
         bucket_policies,
+        dynamodb,
         events,
         functions,
         glue,
@@ -44,6 +45,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     s3.apply(publish)
     bucket_policies.apply()
     access_logs.apply()
+    dynamodb.apply()
     events.apply(to_targets)
     sqs.apply()
     functions.apply()

@@ -2,6 +2,7 @@
 
 `glue_jobs/jars.lock` names each with its SHA-256. They come through the Ivy that pyspark ships, into a cache of this user that
 other clones share, and are linked into `.meshplane/jars`. `python -m meshplane_cli.local.jars` is that step; offline the second time.
+The servers that tests start (`tests/servers.lock`, into `.meshplane/servers`) come the same way, when a test first asks for them.
 """
 
 from __future__ import annotations
@@ -36,19 +37,22 @@ class Jar:
         return f"{self.group}:{self.artifact}:{self.version}"
 
 
-def locked(root: Path) -> tuple[Jar, ...]:
-    """What the lock of the checkout at `root` names."""
-    lines = (root / "glue_jobs" / "jars.lock").read_text(encoding="utf-8").splitlines()
+LOCK, FOLDER = "glue_jobs/jars.lock", "jars"
+
+
+def locked(root: Path, lock: str = LOCK) -> tuple[Jar, ...]:
+    """What a lock of the checkout at `root` names."""
+    lines = (root / lock).read_text(encoding="utf-8").splitlines()
     rows = (line.replace(":", " ", 2).split() for line in lines if line.strip() and not line.startswith("#"))
     return tuple(Jar(group, artifact, version, file, digest) for group, artifact, version, file, digest in rows)
 
 
-def resolve(root: Path) -> Path:
-    """The folder that holds exactly the jars of the lock, every one with its hash; fetched where they are missing.
+def resolve(root: Path, lock: str = LOCK, folder_name: str = FOLDER) -> Path:
+    """The folder in `.meshplane` that holds exactly the jars of the lock, every one with its hash; fetched where they are missing.
 
     SetupError when one cannot be had, or is not the file that the lock names.
     """
-    jars, folder, cache = locked(root), root / ".meshplane" / "jars", _cache()
+    jars, folder, cache = locked(root, lock), root / ".meshplane" / folder_name, _cache()
     folder.mkdir(parents=True, exist_ok=True)
     absent = [jar for jar in jars if not (folder / jar.file).exists() and not (cache / jar.file).exists()]
     if absent:
@@ -57,18 +61,18 @@ def resolve(root: Path) -> Path:
         if not (folder / jar.file).exists():
             _place(cache / jar.file, folder / jar.file)
     for jar in jars:
-        _check(folder / jar.file, jar)
+        _check(folder / jar.file, jar, lock)
     for stale in {path.name for path in folder.glob("*.jar")} - {jar.file for jar in jars}:
         (folder / stale).unlink()
     return folder
 
 
-def _check(path: Path, jar: Jar) -> None:
+def _check(path: Path, jar: Jar, lock: str = LOCK) -> None:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != jar.sha256:
         raise SetupError(
-            f"{jar.coordinate}: {path} is not the file that glue_jobs/jars.lock names\n"
+            f"{jar.coordinate}: {path} is not the file that {lock} names\n"
             f"    found    sha256 {found}\n    allowed  sha256 {jar.sha256}\n"
             f"    mend     remove it there and in {_cache()}, then run ./dev setup; if it comes back, do not trust it"
         )
@@ -91,7 +95,7 @@ def _place(source: Path, target: Path) -> None:
 
 def _fetch(jars: list[Jar], cache: Path, settings: Path) -> None:
     """Ask Ivy for exactly these artifacts, none of what they depend on: the lock is the whole list."""
-    print(f"Fetching {len(jars)} jars for local Spark (once for this user)", file=sys.stderr)
+    print(f"Fetching {len(jars)} jars (once for this user)", file=sys.stderr)
     rows = "".join(
         f'<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} rev={quoteattr(jar.version)} transitive="false"'
         ' conf="default->master"/>'

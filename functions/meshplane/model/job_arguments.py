@@ -89,7 +89,7 @@ class JobFiles:
             tuple(dict.fromkeys(wheels)),
             tuple(own(jar) for jar in job.jars),
             tuple(lost),
-            _refusal(job),
+            _refusal(job) or _unreachable(job, context),
         )
 
     def path(self, key: str) -> str:
@@ -154,7 +154,14 @@ class JobFiles:
             "with": dict(job.options),
             "sql": self.path(self.sql),
             "secrets": {name: secret_name(secret, self.project, self.context) for name, secret in job.secrets.items()},
+            **self._connections(),
         }
+
+    def _connections(self) -> Mapping[str, Any]:
+        """Where the job's source is; who asks there, the secret says."""
+        name = self.job.options.get("connection")
+        place = self.context.domain.reachable.get(str(name)) if name else None
+        return {"connections": {name: place.model_dump(include={"kind", "host", "port", "database"})}} if place else {}
 
     def _called(self, project: str, table: str) -> str:
         return table if project == self.project.name else f"{project}.{table}"
@@ -213,6 +220,14 @@ def _gate(table: Table) -> Mapping[str, Any]:
 
 def _csv(csv: CsvFormat) -> Mapping[str, Any]:
     return asdict(csv)
+
+
+def _unreachable(job: Job, context: Context) -> str:
+    name = job.options.get("connection")
+    if not name or name in context.domain.reachable:
+        return ""
+    known = ", ".join(context.domain.reachable) or "none"
+    return f"jobs.{job.name}: the domain declares no connection '{name}'; declared: {known}; mend: domain.json, reachable.{name}"
 
 
 def _refusal(job: Job) -> str:

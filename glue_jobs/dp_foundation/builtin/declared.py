@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dp_foundation.config.arguments import Job, Table, invocation
+from dp_foundation.config.arguments import Connection, Job, Table, invocation
 from dp_foundation.errors import ConfigError
 from dp_foundation.run.current import begin
 
@@ -48,6 +48,16 @@ def options(*allowed: str) -> Mapping[str, Any]:
     if unknown:
         raise ConfigError(f"jobs.{declared.name}.with: found {', '.join(unknown)}; allowed: {', '.join(allowed)}")
     return declared.options
+
+
+def connection(name: str) -> Connection:
+    """A declared database or broker. Raises ConfigError for one that the domain does not declare."""
+    known = job().connections
+    if name not in known:
+        raise ConfigError(
+            f"jobs.{job().name}: no connection {name!r}; the domain declares {', '.join(known) or 'none'} (domain.json: reachable)"
+        )
+    return known[name]
 
 
 @contextmanager

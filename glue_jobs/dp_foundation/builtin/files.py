@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from dp_foundation import storage
 from dp_foundation.builtin import mapping
@@ -21,6 +20,7 @@ from dp_foundation.config.settings import get_config
 from dp_foundation.contracts import landing
 from dp_foundation.errors import ConfigError
 from dp_foundation.io import raw
+from dp_foundation.io.placing import copy_once, register
 from dp_foundation.io.writers import write_iceberg
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.current import begin, files_of
@@ -76,8 +76,8 @@ def _land_files(drop: Table, target: Table, files: Sequence[FileVersion]) -> Non
     moves = [(file, f"{location}{path}{landed_name(file)}") for file, path in places]
     storage.client("s3")
     with ThreadPoolExecutor(storage.PARALLEL) as pool:
-        landed = sum(pool.map(lambda move: _copy(source, move[0], bucket, move[1]), moves))
-    _register(target, sorted({path for _, path in places if path}))
+        landed = sum(pool.map(lambda move: copy_once(source, move[0].key, bucket, move[1], _version(move[0])), moves))
+    register(target, sorted({path for _, path in places if path}))
     get_logger(__name__).info("%s: %d of %d new files landed", target.logical, landed, len(files))
 
 
@@ -100,31 +100,5 @@ def landed_name(file: FileVersion) -> str:
     return f"{stem}-{digest}{dot}{ending}"
 
 
-def _copy(source: str, file: FileVersion, bucket: str, key: str) -> bool:
-    """Whether it had to be copied: one that is there already is not written again, or its readers would take it for new."""
-    client = storage.client("s3")
-    if any(item["Key"] == key for item in client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", ())):
-        return False
-    version = {} if file.version.startswith("etag:") else {"VersionId": file.version}
-    client.copy({"Bucket": source, "Key": file.key, **version}, bucket, key)
-    return True
-
-
-def _register(target: Table, paths: Sequence[str]) -> None:
-    """Tell the catalog of new partitions, unless it computes them (projection)."""
-    glue = storage.client("glue")
-    table = glue.get_table(DatabaseName=target.database, Name=target.name)["Table"]
-    if not paths or table.get("Parameters", {}).get("projection.enabled") == "true":
-        return
-    inputs: list[dict[str, Any]] = [
-        {
-            "Values": [part.split("=", 1)[1] for part in path.strip("/").split("/")],
-            "StorageDescriptor": {**table["StorageDescriptor"], "Location": f"{target.location}{path}"},
-        }
-        for path in paths
-    ]
-    for at in range(0, len(inputs), 100):  # BatchCreatePartition takes 100
-        answer = glue.batch_create_partition(DatabaseName=target.database, TableName=target.name, PartitionInputList=inputs[at : at + 100])
-        failed = [e for e in answer.get("Errors", ()) if e["ErrorDetail"]["ErrorCode"] != "AlreadyExistsException"]
-        if failed:
-            raise ConfigError(f"{target.logical}: partition {failed[0]['PartitionValues']} was refused: {failed[0]['ErrorDetail']}")
+def _version(file: FileVersion) -> str:
+    return "" if file.version.startswith("etag:") else file.version

@@ -64,6 +64,22 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """A database or broker that `domain.json` declares reachable (`reachable`)."""
+
+    name: str
+    kind: str
+    host: str
+    port: int
+    database: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """On this machine: a laptop's, and the only one that is spoken to without TLS."""
+        return self.host in ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A declared read; no columns means all."""
 
@@ -94,6 +110,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     sql: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +204,7 @@ def _job(raw: Mapping[str, Any]) -> Job:
             options=raw.get("with", {}),
             sql=raw.get("sql", ""),
             secrets=raw.get("secrets", {}),
+            connections={name: Connection(name, **told) for name, told in raw.get("connections", {}).items()},
         )
     except KeyError as error:
         raise ConfigError(f"--meshplane-job: {error} is missing; see docs/contracts.md §1") from error

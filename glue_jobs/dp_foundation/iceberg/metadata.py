@@ -49,7 +49,10 @@ class TableMetadata:
 
     def own(self, properties: Mapping[str, str], branch: str = "") -> Snapshot | None:
         """The commit on `main` (or a branch) with this run id, step and number; which attempt made it does not matter."""
-        wanted = {key: properties[key] for key in ("run_id", "meshplane.step", "meshplane.write")}
+        return self.find({key: properties[key] for key in ("run_id", "meshplane.step", "meshplane.write")}, branch)
+
+    def find(self, wanted: Mapping[str, str], branch: str = "") -> Snapshot | None:
+        """The newest commit on `main` (or a branch) whose summary says this."""
         tip = self.tip(branch)
         line = self.ancestry(tip) if tip is not None else ()
         return next((s for s in line if all(s.summary.get(k) == v for k, v in wanted.items())), None)

@@ -51,6 +51,35 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
     return mine
 
 
+def once(spark: Any, target: Target, write: Callable[[], None], told: Mapping[str, str]) -> metadata.Snapshot | None:
+    """A commit that stands at most once by what `told` puts into its summary, whichever run made it: a stream's batch, which another run
+    may play again. Returns the commit; None where it stood already, or nothing changed."""
+
+    def standing() -> metadata.Snapshot | None:
+        table = metadata.load(target.database, target.name)
+        return table.find(told, target.branch) if table is not None else None
+
+    if (stands := standing()) is not None:
+        get_logger(__name__).info("%s: commit %s brought this already; nothing is written again", target.identifier, stands.snapshot_id)
+        return None
+    current = begin()
+    if current is not None:
+        current.intend()
+    _tries(spark, target, lambda: _with_summary(spark, {**_run(), **told}, write), lambda: standing() is not None)
+    made = standing()
+    if current is not None and made is not None:
+        current.committed(_output(target, made))
+    return made
+
+
+def _run() -> dict[str, str]:
+    current = begin()
+    if current is None:
+        return {}
+    told = {"run_id": current.run.run_id, "meshplane.project": current.job.project, "meshplane.job": current.job.name}
+    return {**told, "meshplane.step": current.step}
+
+
 def aside(spark: Any, target: Target, write: Callable[[], None]) -> None:
     """A commit that is no output of the run (its quarantine): it carries the run all the same. `write` has to bear being repeated."""
     current = begin()

@@ -194,7 +194,7 @@ def test_a_project_may_not_be_called_as_the_platforms_own_things(name: str) -> N
 
 def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
     text = HEAD + (
-        "sources: { s: { rest: https://a.example.org/, into: r, run: drain } }\nalarms: {}\n"
+        "sources: { s: { rest: https://a.example.org/, into: r, script: a.py } }\nalarms: {}\n"
         "tables:\n  r: { layer: raw, format: json, columns: { id: string } }\n  o: { layer: refined, columns: { id: long },"
         " onDelete: purge, name: x }\n"
         "dashboard: default\n"

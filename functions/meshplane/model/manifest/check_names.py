@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshplane.model.manifest.scope import Scope
+from meshplane.model.manifest.source_jobs import job_name
 from meshplane.model.naming import MAX_LENGTH, RESERVED_PROJECTS, Naming, check_length
 from meshplane.model.problems import Loc
 
@@ -48,6 +49,9 @@ def _lengths(scope: Scope) -> None:
         judge("table", naming.of("quarantine_table", project=project, table=table), ("tables", table))
     for job in scope.names("jobs"):
         judge("glue_job", naming.job(project, job), ("jobs", job))
+    for source, form in scope.document.sources.items():
+        if form.rest is None:
+            judge("glue_job", naming.job(project, job_name(source)), ("sources", source))
     for pipeline in scope.names("pipelines"):
         judge("state_machine", naming.state_machine(project, pipeline), ("pipelines", pipeline))
         part = scope.document.pipelines.get(pipeline)

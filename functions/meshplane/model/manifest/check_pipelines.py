@@ -8,7 +8,7 @@ from datetime import date
 
 from meshplane.model.manifest.check_jobs import check_arguments
 from meshplane.model.manifest.normalise import format_of
-from meshplane.model.manifest.pipelines import ParamPart, PipelinePart, StepPart, TriggerPart
+from meshplane.model.manifest.pipelines import ParamPart, PipelinePart, StepPart, TriggerPart, sources_of
 from meshplane.model.manifest.scope import Scope
 from meshplane.model.problems import Loc, did_you_mean
 
@@ -165,15 +165,6 @@ def jobs_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
             yield step.job
         yield from jobs_of(step.parallel or ())
         yield from jobs_of(step.sequence or ())
-
-
-def sources_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
-    """Every source that these steps fetch, nested ones included."""
-    for step in steps:
-        if step.ingest is not None:
-            yield step.ingest
-        yield from sources_of(step.parallel or ())
-        yield from sources_of(step.sequence or ())
 
 
 def _circles(scope: Scope) -> None:

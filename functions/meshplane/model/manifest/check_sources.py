@@ -1,13 +1,17 @@
-"""Sources judged as a whole: where they call, what they send, and where their records go. Called by `judging`. Pure."""
+"""Sources judged as a whole: where they call, what they send, and where their records go. Called by `judging`. Pure.
+
+What only those have that a Glue job fetches is `check_source_jobs`.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 
 from meshplane.model.domain import Domain
-from meshplane.model.manifest.fetching import KINDS, kinds_of
+from meshplane.model.manifest import check_source_jobs, fetching
 from meshplane.model.manifest.normalise import format_of
 from meshplane.model.manifest.scope import Scope
+from meshplane.model.manifest.source_jobs import KINDS, kinds_of
 from meshplane.model.manifest.sources import RestPart, SourcePart
 from meshplane.model.problems import Loc, did_you_mean
 from meshplane.model.urls import LOOPBACK, Allowed, place
@@ -17,10 +21,24 @@ def check(scope: Scope) -> None:
     """Notes every fault of every accepted source."""
     for name, part in scope.document.sources.items():
         loc: Loc = ("sources", name)
-        _into(scope, (*loc, "into"), part.into)
-        if not scope.findings.refused((*loc, "rest")):
+        kinds = kinds_of(part)
+        if len(kinds) != 1:
+            if not scope.findings.is_lost(loc):
+                found, allowed = " and ".join(kinds) or "none of them", ", ".join(KINDS)
+                scope.findings.add("source-form", loc, "a source is exactly one of rest, jdbc, kafka, files", found=found, allowed=allowed)
+        elif part.into not in (names := scope.names("tables")):
+            message = f"no table '{part.into}' in this project"
+            scope.findings.add("ref-table", (*loc, "into"), message, mend=did_you_mean(part.into, names))
+        elif part.rest is None:
+            check_source_jobs.check(scope, loc, name, part)
+        else:
+            _into(scope, (*loc, "into"), part.into)
+            extra = sorted(part.model_fields_set & {"run", "every", "workers", "timeout"})
+            for word in extra:
+                message = f"'{word}' belongs to a source that a job fetches: jdbc, kafka or files"
+                scope.findings.add("source-form", (*loc, word), message, found=word, mend="leave it out", at_key=True)
             _url(scope, (*loc, "rest"), part.rest)
-            _forms(scope, (*loc, "rest"), part)
+            _forms(scope, (*loc, "rest"), part, part.rest)
 
 
 def allowed_by(domain: Domain | None, url: str) -> Allowed:
@@ -32,10 +50,8 @@ def allowed_by(domain: Domain | None, url: str) -> Allowed:
 
 
 def _into(scope: Scope, loc: Loc, into: str) -> None:
-    names, table = scope.names("tables"), scope.table(into)
-    if into not in names:
-        scope.findings.add("ref-table", loc, f"no table '{into}' in this project", mend=did_you_mean(into, names))
-    elif table and (table.layer != "raw" or format_of(table) != "json" or len(table.partition) > 1):
+    table = scope.table(into)
+    if table and (table.layer != "raw" or format_of(table) != "json" or len(table.partition) > 1):
         found = f"{table.layer}, {format_of(table)}, {len(table.partition)} path columns"
         allowed = "layer: raw, format: json, with one path column or none"
         scope.findings.add("source-into", loc, f"records of an API do not go into table '{into}'", found=found, allowed=allowed)
@@ -55,13 +71,12 @@ def _url(scope: Scope, loc: Loc, rest: RestPart) -> None:
         scope.findings.add("source-form", at, "{date} and `dates` belong together", mend=mend)
 
 
-def _forms(scope: Scope, loc: Loc, part: SourcePart) -> None:
+def _forms(scope: Scope, loc: Loc, part: SourcePart, rest: RestPart) -> None:
     def wrong(at: Loc, message: str, allowed: str) -> None:
         scope.findings.add("source-form", at, message, allowed=allowed)
 
-    rest = part.rest
-    if rest.paginate and len(kinds_of(rest.paginate)) != 1:
-        wrong((*loc, "paginate"), "a paginator is exactly one kind", ", ".join(KINDS.values()))
+    if rest.paginate and len(fetching.kinds_of(rest.paginate)) != 1:
+        wrong((*loc, "paginate"), "a paginator is exactly one kind", ", ".join(fetching.KINDS.values()))
     elif rest.paginate and bool(rest.paginate.cursor) != bool(rest.paginate.param):
         wrong((*loc, "paginate"), "a cursor needs the parameter that takes it, and only a cursor does", "{ cursor: next, param: cursor }")
     if rest.auth and sum(each is not None for each in (rest.auth.bearer, rest.auth.basic, rest.auth.header)) != 1:

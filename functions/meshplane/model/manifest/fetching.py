@@ -11,10 +11,10 @@ from meshplane.model.manifest.tables import TablePart
 KINDS = {"header_link": "headerLink", "json_link": "jsonLink", "cursor": "cursor", "page": "page", "offset": "offset"}
 
 
-def source(name: str, part: SourcePart, tables: Mapping[str, TablePart]) -> plain.Source:
-    """A source with its table's path column."""
+def source(name: str, part: SourcePart, called: RestPart, tables: Mapping[str, TablePart]) -> plain.Source:
+    """A source of the shape `rest` with its table's path column."""
     partition = tables[part.into].partition
-    return plain.Source(name, rest(part.rest), part.into, partition[0].column if partition else "", part.secret or "", part.description)
+    return plain.Source(name, rest(called), part.into, partition[0].column if partition else "", part.secret or "", part.description)
 
 
 def rest(part: RestPart) -> plain.Rest:

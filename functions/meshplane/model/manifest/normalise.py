@@ -11,11 +11,11 @@ from typing import Any
 
 from meshplane.model import project as plain
 from meshplane.model.domain import RuleDefaults
-from meshplane.model.manifest import fetching, promises
+from meshplane.model.manifest import fetching, promises, source_jobs
 from meshplane.model.manifest.document import Document
 from meshplane.model.manifest.jobs import JobPart, Options, Read
 from meshplane.model.manifest.parts import byte_size
-from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart
+from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart, sources_of
 from meshplane.model.manifest.tables import Projected, TablePart
 from meshplane.model.sources import Source
 from meshplane.model.types import Field
@@ -26,7 +26,9 @@ def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -
     meta = document.metadata
     kept = (part for part in document.jobs.values() if part.use == "merge" and part.with_ and part.with_.mode == "scd2")
     versions = {write.table for part in kept for write in part.writes}
-    sources = {name: fetching.source(name, part, document.tables) for name, part in document.sources.items()}
+    sources = {name: fetching.source(name, part, part.rest, document.tables) for name, part in document.sources.items() if part.rest}
+    fetched = [source_jobs.job(name, part, document.tables[part.into]) for name, part in document.sources.items()]
+    alive = {name: found for name, part in document.sources.items() if (found := source_jobs.keep_alive(part))}
     return plain.Project(
         name=meta.name,
         title=meta.title,
@@ -34,8 +36,11 @@ def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -
         description=meta.description,
         sources=sources,
         tables={name: replace(table(name, part, defaults), versions=name in versions) for name, part in document.tables.items()},
-        jobs={name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
-        pipelines={name: pipeline(meta.name, name, part, sources) for name, part in document.pipelines.items()},
+        jobs={
+            **{name: job(meta.name, name, part, document.tables) for name, part in document.jobs.items()},
+            **{made.name: made for made in fetched if made},
+        },
+        pipelines={name: pipeline(meta.name, name, part, sources, alive) for name, part in document.pipelines.items()},
         policy=plain.Policy(**document.policy.model_dump()),
     )
 
@@ -153,13 +158,16 @@ def _tending(part: TablePart) -> dict[str, object]:
     return {**compaction, "sort": sort, "days": own.retention.days, "keep": own.retention.keep, "orphan_days": own.orphans.days}
 
 
-def pipeline(own: str, name: str, part: PipelinePart, sources: Mapping[str, Source]) -> plain.Pipeline:
-    """A pipeline with its steps and triggers."""
+def pipeline(
+    own: str, name: str, part: PipelinePart, sources: Mapping[str, Source], alive: Mapping[str, plain.ScheduleTrigger]
+) -> plain.Pipeline:
+    """A pipeline with its steps and triggers; `alive`: by continuous source, the trigger that it brings, unless one is declared."""
+    brought = [] if source_jobs.CONTINUOUS in part.triggers else [alive[each] for each in sources_of(part.steps or ()) if each in alive]
     return plain.Pipeline(
         name=name,
         steps=tuple(step(each, sources) for each in part.steps or ()),
         asl=plain.OwnAsl(part.asl.file, part.asl.targets) if part.asl else None,
-        triggers=tuple(trigger(own, each, form) for each, form in part.triggers.items()),
+        triggers=(*(trigger(own, each, form) for each, form in part.triggers.items()), *brought[:1]),
         window=part.window or "",
         params={each: plain.Param(form.type, form.default) for each, form in part.params.items()},
         concurrency=part.concurrency,
@@ -176,6 +184,8 @@ def step(part: StepPart, sources: Mapping[str, Source]) -> plain.Step:
     if part.sequence is not None:
         return plain.Sequence(tuple(step(each, sources) for each in part.sequence))
     if part.ingest is not None:
+        if part.ingest not in sources:
+            return plain.JobStep(source_jobs.job_name(part.ingest), part.retry, part.retry_after)
         return plain.IngestStep(sources[part.ingest], part.retry, part.retry_after)
     return plain.JobStep(part.job or "", part.retry, part.retry_after, part.arguments)
 

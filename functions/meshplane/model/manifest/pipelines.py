@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
@@ -126,3 +126,12 @@ class PipelinePart(Part):
     steps: tuple[StepPart, ...] | None = field("Steps one after the other.", default=None, min_length=1)
     asl: AslPart | None = field("Instead of steps: an own state machine.", default=None)
     on_failure: FailurePart | None = field("Who is told when a run fails. Default: nobody.", overlay=True, default=None)
+
+
+def sources_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
+    """Every source that these steps fetch, nested ones included."""
+    for step in steps:
+        if step.ingest is not None:
+            yield step.ingest
+        yield from sources_of(step.parallel or ())
+        yield from sources_of(step.sequence or ())

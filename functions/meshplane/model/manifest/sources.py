@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Strict, StringConstraints
 
-from meshplane.model.manifest.jobs import SecretName
+from meshplane.model.manifest.jobs import FolderPath, SecretName, Timeout, Workers
 from meshplane.model.manifest.parts import Description, Names, Part, Setting, Text, Whole, duration, field, named
 
 SourceName = Annotated[str, named("source", "[a-z][a-z0-9_]*", "lower-case letters, digits and _, beginning with a letter", 64)]
 HeaderName = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 HeaderText = Annotated[str, Strict(), StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}$")]
 Day = Annotated[str, Strict(), StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+DatabaseTable = Annotated[str, Strict(), StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)?$", max_length=127)]
+Topic = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+LateBy = Annotated[timedelta, duration("0s", "366d")]
+Every = Annotated[timedelta, duration("1m", "12h", "1m")]
 Lookback = Annotated[timedelta, duration("0d", "366d", "1d")]
 
 
@@ -109,12 +113,65 @@ class RestPart(Part):
         return {"url": value} if isinstance(value, str) else value
 
 
+class DeletesPart(Part):
+    """Rows that the table no longer has, found by comparing all its keys with those of the last run."""
+
+    key: Names = field("The table's key; columns of the raw table as well.", min_length=1)
+    mark: Text = field("A column of the raw table that is true in the row of a key that has gone, else false.")
+
+
+class JdbcPart(Part):
+    """A table of a PostgreSQL database."""
+
+    connection: Text = field("A database that domain.json declares reachable.", overlay=True)
+    table: DatabaseTable = field("The table, public.orders.", overlay=True)
+    incremental_by: Text | None = field("A column that grows with every change: only what is new is asked for. Default: all.", default=None)
+    initial: Setting = field("incrementalBy: where the first run begins, as the database writes it. Default: everything.", default="")
+    lookback: LateBy = field("incrementalBy, a time: how far back each run looks again, for what was committed late.", default="0s")
+    split_by: Text | None = field("A column of numbers by whose range the reading is split.", default=None)
+    parts: Whole = field("splitBy: into how many, each a connection of its own. Default 4.", overlay=True, default=4, ge=2, le=64)
+    deletes: DeletesPart | None = field("Tell what was deleted. Default: it is not looked for.", default=None)
+
+
+class KafkaPart(Part):
+    """A topic of a Kafka broker."""
+
+    connection: Text = field("A broker that domain.json declares reachable.", overlay=True)
+    topic: Topic = field("The topic.", overlay=True)
+    format: Literal["json", "text"] = field("json: the column `fault` says which records are no JSON object. Default text.", default="text")
+    batch: Whole = field("Records of one commit at most. Default 500000.", overlay=True, default=500_000, ge=1)
+
+
+class FilesPart(Part):
+    """Files that somebody drops under the project's raw location."""
+
+    short = ({"type": "string"},)
+
+    from_: FolderPath = field("The folder of the drop, `inbox/vendor/`.", alias="from")
+    pattern: Text = field("Names of files that are taken, with * and ?. Default *.", default="*")
+    format: Literal["csv", "json", "parquet"] | None = field("What is dropped. Default: the format of `into`.", default=None)
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        """`inbox/vendor/`."""
+        return {"from": value} if isinstance(value, str) else value
+
+
 class SourcePart(Part):
-    """What is fetched from outside, by a step `ingest:`."""
+    """What comes from outside, by a step `ingest:`: exactly one of rest, jdbc, kafka, files."""
 
-    later: ClassVar[Mapping[str, str]] = dict.fromkeys(("files", "jdbc", "kafka", "script", "run"), "data")
+    later: ClassVar[Mapping[str, str]] = {"script": "data"}
 
-    rest: RestPart = field("An HTTP API that answers JSON.")
-    into: Text = field("An own raw table of json; partitioned by nothing, or by one column, which gets the run's day.")
+    rest: RestPart | None = field("An HTTP API that answers JSON.", default=None)
+    jdbc: JdbcPart | None = field("A table of a PostgreSQL database.", default=None)
+    kafka: KafkaPart | None = field("A topic of a Kafka broker.", default=None)
+    files: FilesPart | None = field("Files of a drop.", default=None)
+    into: Text = field("An own raw table: of json (rest), parquet or json (jdbc), Iceberg (kafka), any (files); at most one path column.")
     secret: SecretName | None = field("The project's secret in Secrets Manager, a JSON object.", overlay=True, default=None)
     description: Description = field("What it is, for people.", default="")
+    run: Literal["drain", "continuous"] = field(
+        "kafka: a step takes what is there and ends, or goes on for `every` and is then begun anew. Default drain.", default="drain"
+    )
+    every: Every = field("continuous: how long a run listens before its next steps publish. Default 15m.", overlay=True, default="15m")
+    workers: Workers = field("jdbc, kafka, files: size of the job. Default 2 x G.1X.", overlay=True, default="2 x G.1X")
+    timeout: Timeout = field("jdbc, kafka, files: longest run. Default 1h.", overlay=True, default="1h")

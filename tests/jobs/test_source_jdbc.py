@@ -1,0 +1,215 @@
+"""A source of the shape `jdbc` against a real PostgreSQL: incremental, with updates, deletes and changed columns; each run twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from dp_foundation.builtin import jdbc, merge
+from dp_foundation.config.secrets import get_secret
+from dp_foundation.errors import ConfigError, SchemaMismatchError
+from dp_foundation.io.readers import read_table
+from dp_foundation.sources.postgresql import identifier, literal, since, split_by
+from tests.jobs.job_world import World, bucket
+from tests.jobs.servers import PASSWORD, Postgres, postgres
+
+COLUMNS = "id string, amount string, note string, updated_at string"
+RAW = COLUMNS + ", deleted boolean"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(world: World, spark: Any, server: Postgres) -> Iterator[Shop]:
+    server.spark = spark
+    made = Shop(world, spark, server)
+    yield made
+    server.execute(f"DROP TABLE {made.table}")
+
+
+class Shop:
+    """A table of orders in the database, and a project that fetches it."""
+
+    def __init__(self, world: World, spark: Any, server: Postgres) -> None:
+        self.world, self.spark, self.server = world, spark, server
+        self.table, self.secret = f"public.orders_{world.project}", f"f01/dev/{world.project}/shop"
+        clients: Any = boto3
+        self.secrets = clients.client("secretsmanager")
+        self.secrets.create_secret(Name=self.secret, SecretString=json.dumps({"username": "shop", "password": PASSWORD}))
+        server.execute(
+            f"CREATE TABLE {self.table} (id bigint PRIMARY KEY, amount numeric, note text, updated_at timestamptz)",
+            f"INSERT INTO {self.table} SELECT i, i * 1.10, 'n''ote ' || i, '2026-01-01'::timestamptz + i * interval '1 minute' "
+            "FROM generate_series(1, 100) i",
+        )
+        self.given: dict[str, Any] = {"source": "orders", "connection": "shop", "table": self.table, "incrementalBy": "updated_at"}
+        self.given |= {"initial": "", "lookback": 0, "splitBy": "id", "parts": 3, "deletes": {"key": ["id"], "mark": "deleted"}}
+        self.prefix = world.raw("orders_raw", RAW, form="parquet")
+        self.out = world.iceberg(
+            "orders", "id bigint, amount decimal(12,2), note string, updated_at timestamp, deleted boolean", key=["id"]
+        )
+
+    def fetch(self, run_id: str, **more: Any) -> None:
+        place = {"kind": "postgresql", "host": "127.0.0.1", "port": self.server.port, "database": "postgres"}
+        job = {"job": "ingest_orders", "use": "jdbc", "with": {**self.given, **more}, "secrets": {"source": self.secret}}
+        self.world.start({**job, "writes": [{"table": "orders_raw", "mode": "append"}], "connections": {"shop": place}}, run_id)
+        get_secret.cache_clear()
+        jdbc.run()
+
+    def load(self, run_id: str) -> dict[str, tuple[Any, ...]]:
+        """On into refined: the newest state of each order, by id."""
+        job = {"job": "load", "use": "merge", "reads": [{"table": "orders_raw"}], "writes": [{"table": "orders", "mode": "merge"}]}
+        self.world.start({**job, "with": {"latestBy": ["updated_at"]}}, run_id)
+        merge.run()
+        return {str(row[0]): row for row in self.world.rows(self.out)}
+
+    def landed(self) -> list[str]:
+        found = self.world.s3.list_object_versions(Bucket=bucket("raw"), Prefix=self.prefix).get("Versions", [])
+        return sorted(f"{item['Key'][len(self.prefix) :]}@{item['VersionId']}" for item in found)
+
+
+@pytest.mark.spark
+def test_updates_deletes_and_ties_arrive_once(shop: Shop) -> None:
+    shop.fetch("r1")
+    first = shop.load("m1")
+    assert (len(first), str(first["10"][1]), first["10"][2], first["10"][4]) == (100, "11.00", "n'ote 10", False)
+    before = shop.landed()
+    shop.fetch("r2")  # nothing new: the last value is asked for again, and known
+    assert (shop.landed(), shop.world.outbox("r2", "ingest_orders")["state"]) == (before, "nothing")
+    tie = "'2026-01-01 01:40:00+00'"  # the greatest value that stands already: an open transaction commits late
+    shop.server.execute(
+        f"INSERT INTO {shop.table} VALUES (101, 5, 'late tie', {tie}), (102, 6, 'no time', NULL)",
+        f"UPDATE {shop.table} SET amount = 999.99, updated_at = '2026-02-01' WHERE id = 1",
+        f"DELETE FROM {shop.table} WHERE id IN (2, 3)",
+    )
+    shop.fetch("r3")
+    record = shop.world.outbox("r3", "ingest_orders")
+    assert (record["state"], [each["rows"] for each in record["inputs"]]) == ("done", [5])
+    after = shop.load("m3")
+    assert (len(after), str(after["1"][1]), after["101"][2], after["102"][2]) == (102, "999.99", "late tie", "no time")
+    assert {key for key, row in after.items() if row[4]} == {"2", "3"}
+    shop.server.execute(f"INSERT INTO {shop.table} VALUES (2, 7, 'back', clock_timestamp())")
+    shop.fetch("r4")
+    back = shop.load("m4")
+    assert (back["2"][2], back["2"][4], back["3"][4]) == ("back", False, True)
+    landed = shop.landed()
+    for run in ("r1", "r3", "r4"):  # every step again: the same files, no new version
+        shop.fetch(run)
+    assert shop.landed() == landed
+    assert shop.load("m5") == back
+
+
+@pytest.mark.spark
+def test_a_run_killed_anywhere_loses_nothing_and_lands_nothing_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+
+    def dies(*asked: Any, **more: Any) -> bool:
+        copied.append("")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jdbc.Extracts, "keep", dies)  # everything is read, nothing noted: the watermark stands where it was
+        with pytest.raises(KeyboardInterrupt):
+            shop.fetch("r1")
+    assert shop.landed() == []
+    shop.server.execute(f"UPDATE {shop.table} SET note = 'between', updated_at = '2026-03-01' WHERE id = 7")
+    with monkeypatch.context() as patch:
+        patch.setattr(jdbc, "copy_once", dies)  # noted, and no file landed
+        with pytest.raises(KeyboardInterrupt):
+            shop.fetch("r1")
+    shop.server.execute(f"UPDATE {shop.table} SET note = 'after', updated_at = '2026-03-02' WHERE id = 8")
+    shop.fetch("r1")
+    first = shop.load("m1")
+    assert (len(first), first["7"][2], first["8"][2]) == (100, "between", "n'ote 8")
+    shop.fetch("r2")
+    assert shop.load("m2")["8"][2] == "after"
+
+
+@pytest.mark.spark
+def test_a_changed_column_is_for_the_contract_to_judge(shop: Shop) -> None:
+    shop.fetch("r1")
+    assert len(shop.load("m1")) == 100
+    shop.server.execute(f"ALTER TABLE {shop.table} ADD COLUMN channel text DEFAULT 'web'")
+    with pytest.raises(SchemaMismatchError, match=r"it has channel \(contract.columns: freeze\)"):
+        shop.fetch("r2")
+    assert shop.world.outbox("r2", "ingest_orders")["state"] == "failed"
+    shop.server.execute(f"ALTER TABLE {shop.table} RENAME COLUMN note TO remark")
+    with pytest.raises(SchemaMismatchError, match="it has remark, channel and it lacks note"):
+        shop.fetch("r2")
+    shop.server.execute(f"ALTER TABLE {shop.table} RENAME COLUMN remark TO note", f"ALTER TABLE {shop.table} DROP COLUMN channel")
+    # Another type breaks nothing: values come as text, and whether one fits is judged where the contract stands.
+    shop.server.execute(
+        f"ALTER TABLE {shop.table} ALTER COLUMN amount TYPE text USING amount::text",
+        f"UPDATE {shop.table} SET amount = '12.34', updated_at = '2026-04-01' WHERE id = 9",
+    )
+    shop.fetch("r2")
+    assert str(shop.load("m2")["9"][1]) == "12.34"
+    gate = {"table": "orders_raw", "digest": "0" * 64, "allow_empty": False, "contract": {"columns": "discard_value"}, "rules": []}
+    shop.world.tables["orders_raw"]["gate"] = gate
+    shop.server.execute(f"ALTER TABLE {shop.table} ADD COLUMN channel text DEFAULT 'web'")
+    shop.fetch("r3")
+    assert len(shop.load("m3")) == 100
+
+
+@pytest.mark.spark
+def test_without_an_incremental_column_only_changes_land(shop: Shop) -> None:
+    whole = {"incrementalBy": "", "deletes": None, "splitBy": "", "parts": 1}
+    shop.world.raw("orders_raw", COLUMNS + ", deleted boolean", form="json", partition=[])
+    shop.world.tables["orders_raw"]["columns"] = [c for c in shop.world.tables["orders_raw"]["columns"] if c["name"] != "deleted"]
+    shop.fetch("r1", **whole)
+    shop.server.execute(f"UPDATE {shop.table} SET note = 'new' WHERE id = 1")  # its time stays as it was
+    shop.fetch("r2", **whole)
+    shop.world.start({"reads": [{"table": "orders_raw"}]}, "")
+    rows = read_table(shop.spark, "orders_raw").collect()
+    assert (len(rows), sorted(row["note"] for row in rows if row["id"] == "1")) == (101, ["n'ote 1", "new"])
+
+
+@pytest.mark.spark
+def test_credentials_reach_the_connection_and_nothing_else(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    shop.fetch("r1")
+    everything = [*shop.world.s3.list_objects_v2(Bucket=bucket("raw"), Prefix=f"{shop.world.project}/_pages").get("Contents", [])]
+    notes = [item["Key"] for item in everything if item["Key"].endswith(".json")]
+    assert notes
+    texts = [shop.world.s3.get_object(Bucket=bucket("raw"), Key=key)["Body"].read().decode() for key in notes]
+    shop.secrets.put_secret_value(SecretId=shop.secret, SecretString=json.dumps({"username": "shop", "password": "wr0ng"}))
+    with pytest.raises(Exception, match="authentication failed") as failed:
+        shop.fetch("r2")
+    said = capfd.readouterr()
+    told = f"{failed.value} {said.out} {said.err} {texts} {shop.world.outbox('r2', 'ingest_orders')}"
+    assert [word for word in (PASSWORD, "wr0ng") if word in told] == []
+    shop.secrets.put_secret_value(SecretId=shop.secret, SecretString="no object")
+    with pytest.raises(ConfigError, match="no JSON object with username and password"):
+        shop.fetch("r3")
+    with pytest.raises(ConfigError, match="no connection 'elsewhere'"):
+        shop.fetch("r4", connection="elsewhere")
+
+
+def test_names_and_values_stay_what_they_are_in_sql() -> None:
+    assert (identifier('public.a"b'), literal("it's")) == ('"public"."a""b"', "'it''s'")
+    assert since("t", "date", "", "", 0) == ""
+    assert since("t", "timestamp", "1'", "2", 60) == (
+        "(\"t\" >= '1'''::timestamp - interval '60 seconds' AND \"t\" <= '2'::timestamp) OR \"t\" IS NULL"
+    )
+
+
+@pytest.mark.parametrize(("low", "high", "parts"), [("1", "100", 3), ("-5", "5", 4), ("1", "2", 8), ("7", "7", 4), ("0.5", "9.9", 2)])
+def test_ranges_take_every_number_once(low: str, high: str, parts: int) -> None:
+    cut = split_by(low, high, parts)
+    values = [float(low) + step * (float(high) - float(low)) / 50 for step in range(51)]
+    for value in values:
+        held = [
+            text.replace('"__split"', str(value))
+            .replace(" OR " + str(value) + " IS NULL", "")
+            .replace(" AND ", " and ")
+            .replace(" OR ", " or ")
+            for text in cut
+        ]
+        assert not cut or sum(bool(eval(text)) for text in held) == 1
+    assert len(cut) <= parts

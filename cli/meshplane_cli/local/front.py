@@ -55,6 +55,7 @@ class Front:
         self._seen: deque[Seen] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._count = 0
+        self.changes = 0  # requests that may have changed something
         self._log = log.open("a", encoding="utf-8", buffering=1)
 
     def requests(self, since: int) -> list[dict[str, Any]]:
@@ -90,6 +91,7 @@ class Front:
         caller = caller_of(asked.access_key, self._account)
         with self._lock:
             self._count += 1
+            self.changes += not asked.reads
             seen = Seen(self._count, asked.service, asked.operation, caller, status, asked.reads, round(seconds, 4))
             self._seen.append(seen)
         self._log.write(json.dumps(asdict(seen)) + "\n")

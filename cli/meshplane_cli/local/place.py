@@ -42,7 +42,7 @@ class Place:
 
     @property
     def snapshot(self) -> Path:
-        """All state of the last `down`."""
+        """All state of the last `down`, or of the last rest before a kill."""
         return self.folder / "snapshot" / "state.pickle"
 
     @property

@@ -23,6 +23,7 @@ from meshplane_cli.local.alarms import Alarms
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.cloudformation import Engine
 from meshplane_cli.local.front import Front
+from meshplane_cli.local.keeping import Keeper
 from meshplane_cli.local.lambdas import Pool, Settings
 from meshplane_cli.local.lambdas.pollers import Pollers
 from meshplane_cli.local.log_lines import LogLines
@@ -48,6 +49,7 @@ class EmbeddedAws:
         self.timeline = Timeline([RuleSchedules(), Schedules(), Alarms(), DelayedMessages(self.pollers.queues)], self.settle)
         self._stopping = threading.Event()
         self._worker: Any = None
+        self._keeper: Keeper | None = None
         self._http: Any = None
         self.front: Front | None = None
 
@@ -68,6 +70,8 @@ class EmbeddedAws:
         self.pollers.refresh()
         self._start_runs()
         self.timeline.start()
+        self._keeper = Keeper(self.place.snapshot, lambda: self._front.changes, self._idle)
+        self._keeper.start()
         self.place.announce(Running(os.getpid(), self._port, ENV))
 
     def _serve(self) -> None:
@@ -96,10 +100,13 @@ class EmbeddedAws:
         """Wait until events are delivered, functions are done and no polled message is left, or some time has passed."""
         until, quiet = time.monotonic() + _SETTLE_SECONDS, 0
         while quiet < 3 and time.monotonic() < until:
-            optimizers = self._worker.optimizers if self._worker is not None else None
-            idle = ROUTER.idle and self.pool.idle and self.pollers.idle and (optimizers is None or optimizers.idle)
+            idle = self._idle()
             quiet = quiet + 1 if idle else 0
             time.sleep(0.001 if idle else 0.01)  # three looks: between receiving a message and being busy is a moment
+
+    def _idle(self) -> bool:
+        optimizers = self._worker.optimizers if self._worker is not None else None
+        return ROUTER.idle and self.pool.idle and self.pollers.idle and (optimizers is None or optimizers.idle)
 
     def administer(self, route: str, body: Mapping[str, Any]) -> Any:
         """The administration's routes; raises KeyError for an unknown one, ValueError for a wrong value."""
@@ -134,6 +141,8 @@ class EmbeddedAws:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         self._stopping.wait()
+        if self._keeper is not None:
+            self._keeper.stop()
         self._http.shutdown()
         self.pollers.close()
         until = time.monotonic() + 5

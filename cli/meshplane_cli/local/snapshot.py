@@ -1,4 +1,4 @@
-"""All of moto's state in one file, so that `down` and `up` lose nothing (local-aws §9). For the same version of moto only.
+"""All of moto's state in one file, so that `down` and `up`, and a kill, lose nothing (local-aws §9). For the same version of moto only.
 
 Locks and threads are made anew; a reference to a backend is restored as the living backend, not as a copy of it.
 """
@@ -58,8 +58,8 @@ class _Unpickler(pickle.Unpickler):
         return _living(*name)
 
 
-def save(path: Path) -> list[str]:
-    """Write everything; the names of backends that could not be written (empty when all is well)."""
+def save(path: Path, whole: bool = False) -> list[str]:
+    """Write everything; the names of backends that could not be written (empty when all is well). `whole`: then write nothing."""
     states: dict[tuple[str, str, str, str], bytes] = {}
     lost: list[str] = []
     for backends in list(BackendDict._instances):
@@ -71,6 +71,8 @@ def save(path: Path) -> list[str]:
                 states[name] = buffer.getvalue()
             except Exception as fault:  # noqa: BLE001  # one service that cannot be kept must not cost the others
                 lost.append(f"{name[1]}: {fault!r}"[:200])
+    if whole and lost:
+        return lost
     part = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(pickle.dumps((_FORMAT, states), 5))

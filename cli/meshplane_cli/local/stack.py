@@ -145,7 +145,7 @@ def down(root: Path, say: Say = lambda _: None) -> bool:
         time.sleep(0.05)
     if place.running() is not None:
         os.kill(running.pid, signal.SIGKILL)
-        raise LocalAwsError(f"process {running.pid} did not stop within 30 s and was killed: the state is that of the last `down`")
+        raise LocalAwsError(f"process {running.pid} did not stop within 30 s and was killed: the state is that of when it was last at rest")
     (place.folder / "local.json").unlink(missing_ok=True)
     say(f"stopped; the state is kept in {place.snapshot.relative_to(place.folder.parent)}")
     return True

@@ -107,6 +107,17 @@ def probe_glue(sfn: Any, glue: Any) -> None:
         return {**short(finished(sfn, execution)), "run": state_of("hang")}
 
     ask("stop", stopped)
+
+    def stopped_between_attempts() -> Any:
+        later = sync("fails", Retry=[{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 6, "MaxAttempts": 1}])
+        arn = sfn.create_state_machine(name="later", definition=machine({"A": later}), roleArn=ROLE)["stateMachineArn"]
+        before = len(glue.get_job_runs(JobName="fails")["JobRuns"])
+        execution = sfn.start_execution(stateMachineArn=arn)["executionArn"]
+        time.sleep(1)
+        sfn.stop_execution(executionArn=execution, error="Enough", cause="asked to")
+        return {**short(finished(sfn, execution, 3)), "runs": len(glue.get_job_runs(JobName="fails")["JobRuns"]) - before}
+
+    ask("stop_between_attempts", stopped_between_attempts)
     ask("task_timeout", lambda: {**short(executed(sfn, "slow", machine({"A": sync("hang", TimeoutSeconds=1)}))), "run": state_of("hang")})
     late = machine({"A": {"Type": "Wait", "Seconds": 3, "End": True}}, TimeoutSeconds=1)
     ask("machine_timeout", lambda: "stopDate" in executed(sfn, "late", late))
@@ -122,6 +133,30 @@ def probe_glue(sfn: Any, glue: Any) -> None:
     ask("concurrent_runs", taken)
     sdk = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:glue:getJob", "Parameters": {"JobName": "nowhere"}, "End": True}
     ask("sdk_error", lambda: executed(sfn, "sdk", machine({"A": sdk})).get("error"))
+
+
+def probe_logs(sfn: Any, logs: Any) -> None:
+    logs.create_log_group(logGroupName="/aws/vendedlogs/states/logged")
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/vendedlogs/states/logged:*"
+    to = {"level": "ALL", "includeExecutionData": True, "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}]}
+    failing = machine({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Fail", "Error": "Enough", "Cause": "no rows"}})
+
+    def told(name: str, **logging: Any) -> Any:
+        asked = {"name": name, "definition": failing, "roleArn": ROLE, "loggingConfiguration": {**to, **logging}}
+        arn = sfn.create_state_machine(**asked)["stateMachineArn"]
+        run = finished(sfn, sfn.start_execution(stateMachineArn=arn, input='{"a": 1}')["executionArn"])
+        found = logs.filter_log_events(logGroupName="/aws/vendedlogs/states/logged")["events"]
+        lines = [json.loads(event["message"]) for event in found]
+        return {"arn": run["executionArn"], "lines": [line for line in lines if line["execution_arn"] == run["executionArn"]]}
+
+    ask("logged", lambda: told("logged"))
+    ask("logged_errors", lambda: told("errors", level="ERROR", includeExecutionData=False))
+    ask(
+        "logged_nowhere",
+        lambda: (
+            logs.delete_log_group(logGroupName="/aws/vendedlogs/states/logged") and executed(sfn, "nowhere", failing, input="{}")["status"]
+        ),
+    )
 
 
 def probe_machines(sfn: Any, sns: Any) -> None:
@@ -201,6 +236,7 @@ def main(mode: str) -> None:
         sfn, glue, sns = clients()
         probe_machines(sfn, sns)
         probe_glue(sfn, glue)
+        probe_logs(sfn, boto3.session.Session("x", "y", region_name="eu-central-1").client("logs"))
         arn = next(sm["stateMachineArn"] for sm in sfn.list_state_machines()["stateMachines"] if sm["name"] == "sync")
         answers["events"] = [event for event in events if event["detail"]["stateMachineArn"] == arn]
         answers["callers"] = sorted(set(callers))

@@ -53,6 +53,38 @@ def test_stop_cancels_the_run_and_keeps_error_and_cause(vanilla: Answers, repair
     assert repaired["stop"] == {"status": "ABORTED", "error": "Enough", "cause": "asked to", "output": None, "run": "STOPPED"}
 
 
+def test_stop_between_two_attempts_takes_effect_at_once(vanilla: Answers, repaired: Answers) -> None:
+    assert vanilla["stop_between_attempts"]["status"] != "ABORTED"
+    assert repaired["stop_between_attempts"]["status"] == "ABORTED"
+    assert (repaired["stop_between_attempts"]["error"], repaired["stop_between_attempts"]["runs"]) == ("Enough", 1)
+
+
+def test_an_execution_is_logged_to_its_machines_group(vanilla: Answers, repaired: Answers) -> None:
+    assert vanilla["logged"]["lines"] == []
+    lines = repaired["logged"]["lines"]
+    assert [line["type"] for line in lines] == [
+        "ExecutionStarted",
+        "PassStateEntered",
+        "PassStateExited",
+        "FailStateEntered",
+        "ExecutionFailed",
+    ]
+    assert {line["execution_arn"] for line in lines} == {repaired["logged"]["arn"]}
+    assert json.loads(lines[0]["details"]["input"]) == {"a": 1}
+    assert (lines[-1]["details"]["error"], lines[-1]["details"]["cause"]) == ("Enough", "no rows")
+    assert int(lines[0]["event_timestamp"]) > MILLIS
+
+
+def test_level_and_data_are_what_the_machine_says(repaired: Answers) -> None:
+    lines = repaired["logged_errors"]["lines"]
+    assert [line["type"] for line in lines] == ["FailStateEntered", "ExecutionFailed"]
+    assert "input" not in lines[0]["details"]
+
+
+def test_a_group_that_is_gone_fails_no_execution(repaired: Answers) -> None:
+    assert repaired["logged_nowhere"] == "FAILED", "as its definition says"
+
+
 def test_task_timeout_cancels_the_run(vanilla: Answers, repaired: Answers) -> None:
     assert vanilla["task_timeout"]["error"] == "States.Runtime"
     assert (repaired["task_timeout"]["error"], repaired["task_timeout"]["run"]) == ("States.Timeout", "STOPPED")

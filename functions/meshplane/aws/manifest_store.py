@@ -115,8 +115,8 @@ class S3Manifests:
             return  # content-addressed: whoever put it put the same bytes
 
     def publish_status(self, project: str, document: str, text: str) -> None:
-        """Two small objects, outside what any rule watches."""
-        for name, body, kind in (("status_key", document, "application/json"), ("status_text_key", text, "text/plain; charset=utf-8")):
+        """Two small objects, outside what any rule watches. The document last: where it stands, its text does."""
+        for name, body, kind in (("status_text_key", text, "text/plain; charset=utf-8"), ("status_key", document, "application/json")):
             key = self._naming.of(name, project=project)
             with translated("s3:PutObject", key):
                 self._s3.put_object(Bucket=self._bucket, Key=key, Body=body.encode(), ContentType=kind)

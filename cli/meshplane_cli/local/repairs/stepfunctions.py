@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name as custom_error_name
+import moto.stepfunctions.parser.asl.component.common.retry.retrier_decl as retrier
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service as task_service
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk as sdk_service
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback as callback_service
@@ -34,7 +37,7 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from meshplane_cli.local import role_credentials
 from meshplane_cli.local.clock import CLOCK
-from meshplane_cli.local.repairs import Publish, stepfunctions_operations
+from meshplane_cli.local.repairs import Publish, execution_logs, stepfunctions_operations
 
 POLL_SECONDS = 0.2  # between two looks at a job run; AWS looks less often
 _SDK_ERROR_NAMES = {
@@ -50,6 +53,7 @@ _SDK_ERROR_NAMES = {
 }
 _publish: list[Publish] = []
 _original: dict[str, Any] = {}
+_retrying = threading.local()
 
 
 # ---- who is asking -----------------------------------------------------------------------------------------------------------------
@@ -124,6 +128,18 @@ def _forget_last_attempt(self: Any, env: Any, *arguments: Any, **named: Any) -> 
         endpoint._notify_event.clear()
         endpoint._outcome = None
     return _original["await"](self, env, *arguments, **named)
+
+
+def _retry(self: Any, env: Any) -> None:
+    _retrying.env = env
+    _original["retry"](self, env)
+
+
+def _wait_to_retry(seconds: float) -> None:
+    """The interval before another attempt, cut short when the execution is stopped."""
+    until = time.monotonic() + seconds
+    while _retrying.env.is_running() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, POLL_SECONDS))
 
 
 # ---- names in requests, answers and errors ---------------------------------------------------------------------------------------
@@ -250,6 +266,9 @@ def apply(publish: Publish | None = None) -> None:
     run, service, callback = execution_module.Execution, task_service.StateTaskService, callback_service.StateTaskServiceCallback
     _original.update({"await": callback._eval_integration_pattern, "start": run.start, "stop": run.stop})
     _original["details"] = run.get_start_execution_details
+    _original["retry"] = retrier.RetrierDecl._eval_body
+    retrier.RetrierDecl._eval_body = _retry
+    retrier.time = SimpleNamespace(sleep=_wait_to_retry)
     callback._eval_integration_pattern = _forget_last_attempt
     callback_service._DELAY_SECONDS_SYNC_CONDITION_CHECK = POLL_SECONDS
     glue_service.StateTaskServiceGlue._eval_integration_pattern = _await_job_run
@@ -264,6 +283,7 @@ def apply(publish: Publish | None = None) -> None:
     run.start, run.stop, run.get_start_execution_details = _start, _stop, _start_details
     execution_module.BaseExecutionWorkerCommunication.terminated = _terminated
     _replace_everywhere(boto_client.boto_client_for, _client_for)
+    execution_logs.apply()
     stepfunctions_operations.apply()
 
 

@@ -10,6 +10,7 @@ from meshplane.model.problems import Findings
 from meshplane.model.project import Project
 from meshplane.model.reading import read
 from meshplane_cli.output import CliError
+from meshplane_cli.own_files import problems_of
 from meshplane_cli.rule_sql import not_a_condition, not_a_query
 from meshplane_cli.surroundings import Checkout
 
@@ -34,7 +35,10 @@ def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
         exists=lambda path: _is(folder, path),
         contracts=lambda path: _contract(folder, path),
     )
-    return found or _of_sql(checkout, project)
+    if found:
+        return found
+    made = _joined(checkout, project, "prod")
+    return (*_of_sql(checkout, project), *problems_of(folder, checkout.file(project), made, checkout.domain))
 
 
 def _of_sql(checkout: Checkout, project: str) -> tuple[Problem, ...]:

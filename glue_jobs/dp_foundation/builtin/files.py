@@ -57,8 +57,8 @@ def _drop() -> Table:
 
 
 def _land_rows(drop: Table, target: Table, files: Sequence[FileVersion]) -> None:
-    frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files, landing.SOURCE)
-    mapped = mapping.plan([name for name in frame.columns if name != landing.SOURCE], target.columns, {})
+    frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files, landing.SOURCE, landing.line(target))
+    mapped = mapping.plan([name for name in frame.columns if name not in (landing.SOURCE, landing.LINE)], target.columns, {})
     with landing.landed(frame, mapped, target, f"files into {target.logical}") as (rows, count):
         current = begin()
         if current is not None:

@@ -27,8 +27,8 @@ def run() -> None:
     given = options("map", "latestBy", "deletes", "mode", "late")
     source, target = one_read(), one_write()
     spark = get_spark(app_name=f"merge {target.logical}")
-    frame = read_table(spark, source.logical, source_file=landing.SOURCE)
-    mapped = _mapped([name for name in frame.columns if name != landing.SOURCE], target, given)
+    frame = read_table(spark, source.logical, source_file=landing.SOURCE, malformed=landing.line(target))
+    mapped = _mapped([name for name in frame.columns if name not in (landing.SOURCE, landing.LINE)], target, given)
     with landing.landed(frame, mapped, target, f"merge into {target.logical}") as (rows, count):
         current = begin()
         if current is not None:

@@ -1,5 +1,7 @@
 """Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch.
 
+A line of a file that does not parse is a row that breaks `types`; the quarantine holds it as it stands in the file, `{"__line": "…"}`.
+
 Per entity the contract says: `freeze` fails the job; `quarantine_row` keeps the row out and puts it into the quarantine; `discard_value`
 lets it in with a null and puts the row as it came into the quarantine. Nothing is lost: without a quarantine table all of them freeze.
 The built-ins `merge` and `files` land through `landed`, jobs through `dp_foundation.contracts.land`.
@@ -24,6 +26,7 @@ from dp_foundation.quality.tally import Tally
 from dp_foundation.run.current import begin
 
 SOURCE = "__source_object"
+LINE = "__line"
 _ROW = "__row"
 _DEFAULTS = {"types": "quarantine_row", "nullability": "quarantine_row", "precision": "quarantine_row", "enum": "quarantine_row"}
 
@@ -39,6 +42,11 @@ class Fault:
     flag: str
 
 
+def line(table: Table) -> str:
+    """The column in which a reader is to hand on lines that do not parse; empty where there is no quarantine to keep them."""
+    return LINE if quarantine.of(table) is not None else ""
+
+
 @contextmanager
 def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str) -> Iterator[tuple[Any, int]]:
     """The rows that may land, cast, and how many; kept in memory as long as the context lasts. Raises DataError for what is frozen, and
@@ -50,10 +58,14 @@ def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str
         return
     from pyspark.sql import functions as F
 
-    source = [name for name in frame.columns if name != SOURCE]
+    source = [name for name in frame.columns if name not in (SOURCE, LINE)]
     told = "`" + SOURCE + "`" if SOURCE in frame.columns else "cast(null as string)"
-    text = f"to_json(struct({', '.join(f'`{name}`' for name in source)}), map('ignoreNullFields', 'false')) AS `{_ROW}`"
-    staged = frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped), text, f"{told} AS `{SOURCE}`").persist()
+    text = f"to_json(struct({', '.join(f'`{name}`' for name in source)}), map('ignoreNullFields', 'false'))"
+    lines = [f"`{LINE}`"] if LINE in frame.columns else []
+    if lines:
+        text = f"CASE WHEN `{LINE}` IS NULL THEN {text} ELSE to_json(struct(`{LINE}`)) END"
+    columns = [f"{m.expression} AS `{m.name}`" for m in mapped]
+    staged = frame.selectExpr(*columns, f"{text} AS `{_ROW}`", f"{told} AS `{SOURCE}`", *lines).persist()
     try:
         marked, faults = _marked(staged, mapped, table)
         kept = [f for f in faults if f.mode == "quarantine_row"]
@@ -104,6 +116,10 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
         faults.append(Fault(entity, column, "", mode, f"__f{len(faults)}"))
         flags.append(f"coalesce({condition}, false) AS `{faults[-1].flag}`")
 
+    if LINE in types:  # it has no value of its own that could be discarded
+        mode = "freeze" if modes["types"] in ("freeze", "evolve") else "quarantine_row"
+        faults.append(Fault("line", "", "", mode, "__f0"))
+        flags.append(f"`{LINE}` IS NOT NULL AS `__f0`")
     for m in mapped:
         if types[m.name] != m.type:
             fault("types", m.name, mapping.uncast(m))
@@ -130,7 +146,9 @@ def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what:
     count = {name: int(value) for name, value in row.asDict().items()}
     frozen = [f for f in faults if f.mode in ("freeze", "evolve") and count[f.flag]]
     if frozen:
-        lines = [f"{f.column}: {count[f.flag]} row(s) break {f.entity}, which the contract leaves at {f.mode}" for f in frozen]
+        lines = [
+            f"{f.column or 'the file'}: {count[f.flag]} row(s) break {f.entity}, which the contract leaves at {f.mode}" for f in frozen
+        ]
         raise DataError(f"{what}: rows that break the contract:\n  " + "\n  ".join(lines))
     current = begin()
     if current is not None:

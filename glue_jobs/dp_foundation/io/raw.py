@@ -1,13 +1,15 @@
 """Rows of raw files (csv, json, parquet) by their declared columns; `readers` calls it with the files to read.
 
-Nothing is guessed: columns and types are the declared ones, a csv is read by its header's names whatever their order, and a value that does
-not parse fails the job instead of turning into a null. Partition columns are text and come from the path.
+Nothing is guessed: columns and types are the declared ones, a csv is read by its header's names whatever their order, and a line that does
+not parse fails the job instead of turning into nulls, or is handed on as it stands in the file. Partition columns are text, from the path.
 """
 
 from __future__ import annotations
 
+import bz2
 import csv
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
@@ -20,11 +22,13 @@ from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.ledger import FileVersion
 
 _HEADER_BYTES = 65536
+_BZ2_BYTES = 2 * 1024 * 1024  # a block of bzip2 opens only as a whole, and holds 900 KB
 _GLOB = re.compile(r"([\\{}\[\]*?^])")
 
 
-def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "") -> Any:
-    """A DataFrame of the declared columns, then the partition columns, then `source_file` when asked for; empty when there are no files.
+def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "", malformed: str = "") -> Any:
+    """A DataFrame of the declared columns, then the partition columns, then `source_file` and `malformed` when asked for; empty when there
+    are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others; without it they fail the job.
 
     Raises SchemaMismatchError for a csv without a required column.
     """
@@ -33,8 +37,8 @@ def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: st
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for key, header in _headers(table, bucket, [file.key for file in held]):
         groups.setdefault((header, _path_columns(key[len(prefix) :])), []).append(key)
-    frames = [_group(spark, table, header, path, keys) for (header, path), keys in groups.items()]
-    frames = [_shaped(frame, table, source_file) for frame in frames] or [_empty(spark, table, source_file)]
+    frames = [_group(spark, table, header, path, keys, malformed) for (header, path), keys in groups.items()]
+    frames = [_shaped(frame, table, source_file, malformed) for frame in frames] or [_empty(spark, table, source_file, malformed)]
     return reduce(lambda a, b: a.unionByName(b), frames)
 
 
@@ -43,7 +47,19 @@ def _headers(table: Table, bucket: str, keys: list[str]) -> Iterable[tuple[str, 
         return [(key, ()) for key in keys]
     storage.client("s3")
     with ThreadPoolExecutor(storage.PARALLEL) as pool:
-        return list(zip(keys, pool.map(lambda key: header_of(storage.read(bucket, key, _HEADER_BYTES), table), keys), strict=True))
+        return list(zip(keys, pool.map(lambda key: header_of(start_of(bucket, key), table), keys), strict=True))
+
+
+def start_of(bucket: str, key: str) -> bytes:
+    """The first bytes of a file as Spark reads it: unpacked, by its name's ending. Raises SchemaMismatchError for another compression."""
+    ending = key.rpartition(".")[2].lower()
+    if ending == "gz":
+        return zlib.decompressobj(wbits=31).decompress(storage.read(bucket, key, _HEADER_BYTES), _HEADER_BYTES)
+    if ending == "bz2":
+        return bz2.BZ2Decompressor().decompress(storage.read(bucket, key, _BZ2_BYTES), _HEADER_BYTES)
+    if ending in ("zst", "lz4", "snappy", "deflate", "zip", "xz", "z"):
+        raise SchemaMismatchError(f"{key}: a csv with a header is read plain, or compressed as .gz or .bz2; found: .{ending}")
+    return storage.read(bucket, key, _HEADER_BYTES)
 
 
 def header_of(start: bytes, table: Table) -> tuple[str, ...]:
@@ -85,12 +101,13 @@ def file_schema(table: Table, header: Sequence[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _group(spark: Any, table: Table, header: tuple[str, ...], path: tuple[str, ...], keys: list[str]) -> Any:
+def _group(spark: Any, table: Table, header: tuple[str, ...], path: tuple[str, ...], keys: list[str], malformed: str) -> Any:
     fields = [*file_schema(table, header), *((name, "string") for name in table.hive_partition if name in path)]
+    fields += [(malformed, "string")] if malformed and table.format != "parquet" else []
     schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in fields)
     bucket, _ = storage.split(table.location)
     paths = [_escaped(bucket, key) for key in keys]
-    reader = spark.read.format(table.format).schema(schema).options(**_options(table)).option("basePath", table.location)
+    reader = spark.read.format(table.format).schema(schema).options(**_options(table, malformed)).option("basePath", table.location)
     return reader.load(paths)
 
 
@@ -99,10 +116,10 @@ def _escaped(bucket: str, key: str) -> str:
     return f"s3://{bucket}/" + _GLOB.sub(r"\\\1", key)
 
 
-def _options(table: Table) -> dict[str, str]:
+def _options(table: Table, malformed: str) -> dict[str, str]:
     if table.format == "parquet":
         return {}
-    options = {"mode": "FAILFAST"}
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": malformed} if malformed else {"mode": "FAILFAST"}
     if table.format == "csv":
         how = table.csv
         options |= {
@@ -120,19 +137,21 @@ def _options(table: Table) -> dict[str, str]:
     return options
 
 
-def _shaped(frame: Any, table: Table, source_file: str) -> Any:
+def _shaped(frame: Any, table: Table, source_file: str, malformed: str) -> Any:
     from pyspark.sql import functions as F
 
     have = {name.lower() for name in frame.columns}
     wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
     columns = [F.col(f"`{name}`") if name.lower() in have else F.lit(None).cast(kind).alias(name) for name, kind in wanted]
     extra = [F.col("_metadata.file_path").alias(source_file)] if source_file else []
+    if malformed:
+        extra.append(F.col(malformed) if malformed.lower() in have else F.lit(None).cast("string").alias(malformed))
     return frame.select(*columns, *extra)
 
 
-def _empty(spark: Any, table: Table, source_file: str) -> Any:
+def _empty(spark: Any, table: Table, source_file: str, malformed: str) -> Any:
     from pyspark.sql import functions as F
 
     wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
-    wanted += [(source_file, "string")] if source_file else []
+    wanted += [(name, "string") for name in (source_file, malformed) if name]
     return spark.range(0).select(*(F.lit(None).cast(kind).alias(name) for name, kind in wanted))

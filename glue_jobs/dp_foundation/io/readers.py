@@ -24,16 +24,19 @@ def read_iceberg(spark: Any, catalog_db: str = "", table: str = "", columns: Seq
     return read_table(spark, table, catalog_db=catalog_db, columns=columns)
 
 
-def read_table(spark: Any, table: str, catalog_db: str = "", columns: Sequence[str] = (), source_file: str = "") -> Any:
-    """As `read_iceberg`; `source_file` names a column to add that says which file a row of a raw table came from."""
+def read_table(
+    spark: Any, table: str, catalog_db: str = "", columns: Sequence[str] = (), source_file: str = "", malformed: str = ""
+) -> Any:
+    """As `read_iceberg`; of a raw table of files, `source_file` names a column to add that says which file a row came from, and `malformed`
+    one that holds a line that does not parse (without it such a line fails the job)."""
     target = find(table, catalog_db)
     chosen = tuple(columns) or _declared_columns(target.table)
     if target.table is not None and not target.table.is_iceberg:
-        frame = raw.read(spark, target.table, files_of(target.table), source_file)
+        frame = raw.read(spark, target.table, files_of(target.table), source_file, malformed)
         current = begin()
         if current is not None:
             gates.arrived(current, target.table, frame)
-        chosen = (*chosen, source_file) if chosen and source_file else chosen
+        chosen = (*chosen, *(name for name in (source_file, malformed) if name)) if chosen else chosen
     else:
         frame = _iceberg(spark, target)
     return frame.select(*chosen) if chosen else frame

@@ -1,6 +1,6 @@
 """Who sends a request: every role signs with a key of its own (`role_credentials`), the developer at the keyboard with a fixed one.
 
-Nothing is judged by it yet; it is read at the server's door for the request log, and by GetCallerIdentity.
+Read at the server's door, where `access` judges what a role may, by the request log, and by GetCallerIdentity.
 """
 
 from __future__ import annotations

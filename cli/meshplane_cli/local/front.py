@@ -1,7 +1,8 @@
 """The door of the embedded AWS: a WSGI application before moto's.
 
 It refuses at once what is not on the list of tested operations (501, in the protocol's own error shape, so that every SDK shows
-`NotImplemented` and does not try again), counts and logs each request with its caller, and serves the administration's own routes.
+`NotImplemented` and does not try again) and what the caller's role does not allow (`access`), counts and logs each request with its
+caller, and serves the administration's own routes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from meshplane_cli.local.callers import caller_of
-from meshplane_cli.local.wire import QUERY, Asked, asked_of
+from meshplane_cli.local.access import Judge, UnknownKey, refusals
+from meshplane_cli.local.callers import DEVELOPER_KEY, caller_of
+from meshplane_cli.local.wire import Asked, asked_of
 
 ADMIN = "/meshplane-local/"
 _KEPT = 200_000  # requests remembered for the counts of tests and benchmarks
@@ -48,9 +50,10 @@ class Seen:
 
 
 class Front:
-    """`inner` is moto's application, `administer` answers the routes under /meshplane-local/."""
+    """`inner` is moto's application, `administer` answers the routes under /meshplane-local/; without a `judge` everybody may all."""
 
-    def __init__(self, inner: Application, administer: Administer, account: str, log: Path) -> None:
+    def __init__(self, inner: Application, administer: Administer, account: str, log: Path, judge: Judge | None = None) -> None:
+        self._judge = judge
         self._inner, self._administer, self._account = inner, administer, account
         self._seen: deque[Seen] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
@@ -75,8 +78,12 @@ class Front:
             return self._admin(path.removeprefix(ADMIN), environ, start_response)
         asked = asked_of(environ, lambda: _body(environ))
         if asked.operation not in tested().get(asked.service, ()):
-            self._note(asked, 501, 0.0)
-            return _refusal(asked, environ, start_response)
+            name = f"{asked.service}:{asked.operation or environ['REQUEST_METHOD'] + ' ' + path}"
+            text = f"The embedded AWS does not offer {name}: it is not among its tested operations."
+            return self._refuse(asked, environ, start_response, ("501 Not Implemented", "NotImplemented"), text)
+        refusal = self._judged(asked, environ)
+        if refusal is not None:
+            return self._refuse(asked, environ, start_response, *refusal)
         started, status = time.perf_counter(), [0]
 
         def noting(line: str, headers: Any, *rest: Any) -> Any:
@@ -86,6 +93,27 @@ class Front:
         answer = self._inner(environ, noting)
         self._note(asked, status[0], time.perf_counter() - started)
         return answer
+
+    def _judged(self, asked: Asked, environ: dict[str, Any]) -> tuple[tuple[str, str], str] | None:
+        """How and with which words to refuse; None where the caller may."""
+        if self._judge is None or asked.access_key == DEVELOPER_KEY:  # the person's own key may do everything
+            return None
+        try:
+            denial = self._judge.judge(asked, environ, lambda: _bytes(environ))
+        except UnknownKey:
+            if not self._judge.enforces:
+                return None
+            return refusals.unknown_key(asked.service), "The AWS access key ID that was provided does not exist in our records."
+        return (refusals.denial(asked.service), denial.text) if denial is not None and self._judge.enforces else None
+
+    def _refuse(
+        self, asked: Asked, environ: Mapping[str, Any], start_response: Callable[..., Any], how: tuple[str, str], text: str
+    ) -> Iterable[bytes]:
+        status, code = how
+        self._note(asked, int(status.split(" ", 1)[0]), 0.0)
+        body, headers = refusals.body(asked, environ, code, text)
+        start_response(status, headers)
+        return [body]
 
     def _note(self, asked: Asked, status: int, seconds: float) -> None:
         caller = caller_of(asked.access_key, self._account)
@@ -108,45 +136,11 @@ class Front:
 
 def _body(environ: dict[str, Any]) -> str:
     """The body's text; the request can still be read by the next."""
+    return _bytes(environ).decode("utf-8", "replace")
+
+
+def _bytes(environ: dict[str, Any]) -> bytes:
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    body = environ["wsgi.input"].read(length) if length else b""
+    body: bytes = environ["wsgi.input"].read(length) if length else b""
     environ["wsgi.input"] = io.BytesIO(body)
-    return str(body.decode("utf-8", "replace"))
-
-
-def _refusal(asked: Asked, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    name = f"{asked.service}:{asked.operation or environ['REQUEST_METHOD'] + ' ' + environ.get('PATH_INFO', '/')}"
-    text = f"The embedded AWS does not offer {name}: it is not among its tested operations."
-    body, kind = _error_body(asked, environ, text)
-    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-errortype", "NotImplemented")]
-    if kind == "application/cbor":
-        headers.append(("smithy-protocol", "rpc-v2-cbor"))
-    start_response("501 Not Implemented", headers)
-    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-
-def _error_body(asked: Asked, environ: Mapping[str, Any], text: str) -> tuple[bytes, str]:
-    if asked.service == "s3":
-        return f'<?xml version="1.0"?><Error><Code>NotImplemented</Code><Message>{text}</Message></Error>'.encode(), "application/xml"
-    if asked.service == "ec2":
-        return (
-            f"<Response><Errors><Error><Code>NotImplemented</Code><Message>{text}</Message></Error></Errors></Response>".encode(),
-            "text/xml",
-        )
-    if asked.service in QUERY:
-        inner = f"<Error><Type>Sender</Type><Code>NotImplemented</Code><Message>{text}</Message></Error>"
-        return f"<ErrorResponse>{inner}<RequestId>0</RequestId></ErrorResponse>".encode(), "text/xml"
-    fields = {"__type": "NotImplemented", "message": text}
-    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
-        return _cbor(fields), "application/cbor"
-    return json.dumps(fields).encode(), "application/x-amz-json-1.1"
-
-
-def _cbor(fields: Mapping[str, str]) -> bytes:
-    """A map of short texts (RFC 8949: major type 5 of major type 3)."""
-
-    def text(value: str) -> bytes:
-        raw = value.encode()
-        return (bytes([0x60 | len(raw)]) if len(raw) < 24 else b"\x79" + len(raw).to_bytes(2, "big")) + raw
-
-    return bytes([0xA0 | len(fields)]) + b"".join(text(key) + text(value) for key, value in fields.items())
+    return body

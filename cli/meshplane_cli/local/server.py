@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from meshplane_cli.local import glue_runs, repairs, snapshot
+from meshplane_cli.local.access import Judge, World
 from meshplane_cli.local.alarms import Alarms
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.cloudformation import Engine
@@ -47,6 +48,7 @@ class EmbeddedAws:
         self.pool = Pool(settings, LogLines(self.account, self.region, place.log / "functions"), self._dead_letter)
         self.pollers = Pollers(self.pool)
         self.timeline = Timeline([RuleSchedules(), Schedules(), Alarms(), DelayedMessages(self.pollers.queues)], self.settle)
+        self.judge = Judge(World(self.account, self.region), enforces=os.environ.get("MESHPLANE_LOCAL_ACCESS") != "log")
         self._stopping = threading.Event()
         self._worker: Any = None
         self._keeper: Keeper | None = None
@@ -83,7 +85,7 @@ class EmbeddedAws:
                 """The front keeps the log of requests."""
 
         inner = DomainDispatcherApplication(create_backend_app)
-        self.front = Front(inner, self.administer, self.account, self.place.log / "requests.jsonl")
+        self.front = Front(inner, self.administer, self.account, self.place.log / "requests.jsonl", self.judge)
         self._http = make_server("127.0.0.1", self._port, self.front, threaded=True, request_handler=Quiet)
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, name="http", daemon=True).start()
@@ -112,6 +114,8 @@ class EmbeddedAws:
         """The administration's routes; raises KeyError for an unknown one, ValueError for a wrong value."""
         if route == "requests":
             return self._front.requests(int(body.get("since", 0)))
+        if route == "access":
+            return self.judge.report()
         answer: dict[str, Any] = {"account": self.account, "region": self.region, "requests": self._front.count}
         if route == "advance":
             answer["moments"] = self.timeline.advance(timedelta(seconds=float(body["seconds"])))

@@ -69,8 +69,11 @@ class Baseline:
         """The plan that `plan` wrote and `apply` does."""
         return self.folder / "plan.tfplan"
 
-    def init(self, say: Say) -> None:
-        """Generate what Terraform is given, make its state bucket where there is none, initialise. Idempotent. Raises CliError."""
+    def init(self, say: Say, read_only: bool = False) -> None:
+        """Generate what Terraform is given, make its state bucket where there is none (not with `read_only`), initialise.
+
+        Idempotent. Raises CliError.
+        """
         _terraform_is_here()
         self.folder.mkdir(parents=True, exist_ok=True)
         made_by = provenance(self.root)
@@ -79,21 +82,22 @@ class Baseline:
         (self.folder / "backend.tfbackend").write_text(backend(self.naming), encoding="utf-8")
         if self.local:
             self._copy()
-        bucket = state_bucket(self.client, self.naming)
+        bucket = self.naming.of("terraform_state_bucket") if read_only else state_bucket(self.client, self.naming)
         say(f"state: s3://{bucket}/{self.naming.of('terraform_state_key')}, locked by S3")
         self.terraform("init", "-input=false", "-reconfigure", f"-backend-config={self.folder / 'backend.tfbackend'}")
-        if "aws_s3_bucket.state" not in self.terraform("state", "list", known=(0, 1)).split():  # 1: there is no state yet
+        if not read_only and "aws_s3_bucket.state" not in self.terraform("state", "list", known=(0, 1)).split():  # 1: there is no state yet
             self.terraform("import", "-input=false", *self.variable_files, "aws_s3_bucket.state", bucket)
         say(f"variables: {self.folder / 'domain.tfvars.json'} and environments/{self.naming.env}.tfvars")
 
-    def plan(self) -> Sequence[Change]:
+    def plan(self, lock: bool = True) -> Sequence[Change]:
         """Compare with the account and keep the plan in `plan_file`; its changes, none when all is as written."""
-        self.terraform("plan", "-input=false", "-lock-timeout=120s", f"-out={self.plan_file}", *self.variable_files)
+        self.terraform(
+            "plan", "-input=false", "-lock-timeout=120s" if lock else "-lock=false", f"-out={self.plan_file}", *self.variable_files
+        )
         found = json.loads(self.terraform("show", "-json", str(self.plan_file)))
-        rows = found.get("resource_changes", ())
-        return [
-            Change(row["address"], tuple(row["change"]["actions"])) for row in rows if row["change"]["actions"] not in (["no-op"], ["read"])
-        ]
+        rows = [(row["address"], row["change"]["actions"]) for row in found.get("resource_changes", ())]
+        rows += [(f"output.{name}", row["actions"]) for name, row in found.get("output_changes", {}).items()]
+        return [Change(address, tuple(actions)) for address, actions in rows if actions not in (["no-op"], ["read"])]
 
     def text(self) -> str:
         """The kept plan as Terraform shows it."""
@@ -102,6 +106,10 @@ class Baseline:
     def apply(self) -> Mapping[str, Any]:
         """Do exactly the kept plan; the outputs."""
         self.terraform("apply", "-input=false", "-lock-timeout=120s", str(self.plan_file))
+        return self.outputs()
+
+    def outputs(self) -> Mapping[str, Any]:
+        """What the last apply published."""
         return {name: row["value"] for name, row in json.loads(self.terraform("output", "-json")).items()}
 
     def terraform(self, *words: str, known: Sequence[int] = (0,)) -> str:

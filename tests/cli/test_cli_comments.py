@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from meshplane_cli.delivery.comments import LIMIT, PullRequest, split
+from meshplane_cli.delivery.github import GitHub
 from meshplane_cli.output import CliError
 
 
@@ -62,7 +63,7 @@ def github() -> Iterator[tuple[PullRequest, type[_GitHub]]]:
     handler = type("GitHub", (_GitHub,), {"comments": {}, "calls": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield PullRequest(f"http://127.0.0.1:{server.server_port}", "secret", "owner/mesh", 7), handler
+    yield PullRequest(GitHub(f"http://127.0.0.1:{server.server_port}", "secret", "owner/mesh"), 7), handler
     server.shutdown()
     server.server_close()
 
@@ -101,7 +102,7 @@ def test_what_github_refuses_is_said(github: tuple[PullRequest, type[_GitHub]]) 
     request, server = github
     server.calls.clear()
     with pytest.raises(CliError) as caught:
-        request._ask("POST", "issues/7/comments", {"body": "x" * 70_000})
+        request.github.ask("POST", "issues/7/comments", {"body": "x" * 70_000})
     assert "422" in caught.value.found
     assert "too long" in caught.value.found
 

@@ -31,11 +31,17 @@ def init(env: EnvOption = "", as_json: JsonOption = False) -> None:
 
 
 @app.command(epilog=EPILOG)
-def plan(env: EnvOption = "", as_json: JsonOption = False) -> None:
-    """Compare the baseline with the account; change nothing. The plan is kept for `apply`."""
+def plan(
+    env: EnvOption = "",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Take no lock and make no state bucket: for a role that may only read.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the baseline with the account; change nothing there."""
     found = _baseline(env)
-    found.init(say)
-    changes = found.plan()
+    found.init(say, read_only)
+    changes = found.plan(lock=not read_only)
     if as_json:
         emit({"env": found.naming.env, "changes": changes, "plan": str(found.plan_file)})
     else:
@@ -52,7 +58,7 @@ def apply(
     found = _baseline(env)
     found.init(say)
     changes = found.plan()
-    lost = [change for change in changes if "delete" in change.actions]
+    lost = [change for change in changes if "delete" in change.actions and not change.address.startswith("output.")]
     if lost and not destroy:
         raise CliError(
             f"the plan destroys or replaces {len(lost)} resources. Nothing was changed",
@@ -61,7 +67,7 @@ def apply(
             code=WAITS,
         )
     say(_summary(changes))
-    outputs = found.apply()  # also when no resource changes: outputs may
+    outputs = found.apply() if changes else found.outputs()  # an empty plan's apply would write the state anew
     if as_json:
         emit({"env": found.naming.env, "changes": changes, "outputs": outputs})
     else:

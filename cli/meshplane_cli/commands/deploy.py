@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,12 @@ from typing import Annotated
 import typer
 
 from meshplane_cli.commands.publish import wait_for
-from meshplane_cli.delivery import comments, package, plane, projects
+from meshplane_cli.delivery import package, plane, projects
+from meshplane_cli.delivery.comments import PullRequest
+from meshplane_cli.delivery.github import GitHub, refuse_unless_deployed
+from meshplane_cli.delivery.preview import markdown
 from meshplane_cli.main import EPILOG
-from meshplane_cli.output import OK, PROBLEMS, USAGE, WAITS, CliError, emit, say, show
+from meshplane_cli.output import OK, PROBLEMS, WAITS, emit, say, show
 from meshplane_cli.platform import publish_platform
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
@@ -83,14 +85,33 @@ def comment(
 
     Uses GITHUB_API_URL, GITHUB_REPOSITORY and GITHUB_TOKEN.
     """
-    missing = [key for key in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(key)]
-    if missing:
-        raise CliError("which repository, and by which right?", found=f"no {' and no '.join(missing)}", mend="set them", code=USAGE)
     text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-    request = comments.PullRequest(api, os.environ["GITHUB_TOKEN"], os.environ["GITHUB_REPOSITORY"], number)
-    done = request.keep(name, text)
+    done = PullRequest(GitHub.of_environment(), number).keep(name, text)
     show(", ".join(f"{done.count(what)} {what}" for what in dict.fromkeys(done)))
+
+
+@app.command(epilog=EPILOG)
+def preview(
+    baseline: Annotated[str, typer.Option(help="A file with the output of `meshplane baseline plan`, to show it first.")] = "",
+    env: EnvOption = "",
+) -> None:
+    """What a merge would change, as Markdown: the baseline's plan, and that of every project that differs from what is published."""
+    found = target(env)
+    text = Path(baseline).read_text(encoding="utf-8") if baseline else ""
+    show(markdown(found, projects.built(found, say), text).rstrip())
+
+
+@app.command(epilog=EPILOG)
+def promoted(
+    release: Annotated[str, typer.Option("--digest", help="What `meshplane deploy digest` printed.")],
+    before: Annotated[str, typer.Option("--from", help="The environment that must have it; empty: none must.")] = "",
+) -> None:
+    """Ends with 1 unless these very files were deployed to the environment before. Uses GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN."""
+    if not before:
+        show("the first environment: nothing has to come before")
+        return
+    refuse_unless_deployed(GitHub.of_environment(), release, before)
+    show(f"{before} has release {release[:12]}")
 
 
 def _artifacts(found: Target) -> None:

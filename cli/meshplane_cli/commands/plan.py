@@ -14,7 +14,7 @@ from meshplane.errors import ManifestInvalid, NotFound, Problem
 from meshplane.model.project import Project
 from meshplane_cli.manifests import project_of, text_of
 from meshplane_cli.output import OK, PROBLEMS, UNREACHABLE, WAITS, CliError, emit, say, show
-from meshplane_cli.releases import build
+from meshplane_cli.releases import Built, build
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
 
@@ -31,8 +31,7 @@ def command(
     found = target(env)
     valid = project_of(found.checkout, project, found.env)
     built = build(found.checkout.folder(project), valid, found.naming, say)
-    request = {"project": project, "manifest": text_of(found.checkout, project), "release": built.index.decode(), "files": built.texts}
-    answer = _ask(found, request)
+    answer = ask(found, request_of(built, text_of(found.checkout, project)))
     _refuse(answer)
     if as_json:
         emit({key: value for key, value in answer.items() if key not in ("text", "markdown")})
@@ -41,6 +40,11 @@ def command(
         if explain:
             _explain(answer, valid)
     raise typer.Exit(WAITS if answer["held"] or any(action["verb"] == "wait" for action in answer["actions"]) else OK)
+
+
+def request_of(built: Built, manifest: str) -> dict[str, Any]:
+    """What the plane is asked about a release: docs/contracts.md §8."""
+    return {"project": built.project, "manifest": manifest, "release": built.index.decode(), "files": built.texts}
 
 
 def _refuse(answer: dict[str, Any]) -> None:
@@ -76,7 +80,8 @@ def _long(value: Any, depth: int = 0) -> Iterator[str]:
             yield f"{'  ' * depth}{key}: {one}"
 
 
-def _ask(found: Target, payload: dict[str, Any]) -> dict[str, Any]:
+def ask(found: Target, payload: dict[str, Any]) -> dict[str, Any]:
+    """What the plane answers to a request of docs/contracts.md §8. Raises CliError."""
     name = found.function("plan-project")
     try:
         with translated("lambda:Invoke", name):

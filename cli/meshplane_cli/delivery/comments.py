@@ -5,14 +5,11 @@ REST API "Issue comments": list, create, update, delete. A comment is ours when 
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshplane_cli.output import UNREACHABLE, CliError
+from meshplane_cli.delivery.github import GitHub
 
 LIMIT = 65_536  # characters of a comment's body (GitHub answers 422 beyond)
 _FENCE = "```"
@@ -22,11 +19,9 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """Where the comments go. `api`: GITHUB_API_URL; `token` needs `pull-requests: write`."""
+    """Where the comments go; the token needs `pull-requests: write`."""
 
-    api: str
-    token: str
-    repository: str
+    github: GitHub
     number: int
 
     def keep(self, name: str, text: str) -> Sequence[str]:
@@ -39,47 +34,26 @@ class PullRequest:
         done = []
         for index, part in enumerate(parts):
             if index >= len(present):
-                self._ask("POST", f"issues/{self.number}/comments", {"body": part})
+                self.github.ask("POST", f"issues/{self.number}/comments", {"body": part})
                 done.append("created")
             elif present[index]["body"] != part:
-                self._ask("PATCH", f"issues/comments/{present[index]['id']}", {"body": part})
+                self.github.ask("PATCH", f"issues/comments/{present[index]['id']}", {"body": part})
                 done.append("updated")
             else:
                 done.append("unchanged")
         for row in present[len(parts) :]:
-            self._ask("DELETE", f"issues/comments/{row['id']}")
+            self.github.ask("DELETE", f"issues/comments/{row['id']}")
             done.append("deleted")
         return done
 
     def _ours(self, name: str) -> Iterator[dict[str, Any]]:
         page = 1
         while True:
-            rows = self._ask("GET", f"issues/{self.number}/comments?per_page={_PAGE}&page={page}")
+            rows = self.github.ask("GET", f"issues/{self.number}/comments?per_page={_PAGE}&page={page}")
             yield from (row for row in rows if str(row["body"]).startswith(_marker(name)))
             if len(rows) < _PAGE:
                 return
             page += 1
-
-    def _ask(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        request = urllib.request.Request(  # noqa: S310  # GitHub's API, or what stands in for it
-            f"{self.api}/repos/{self.repository}/{path}",
-            json.dumps(body).encode() if body is not None else None,
-            {
-                "Authorization": f"Bearer {self.token}",
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": "2022-11-28",
-                "Content-Type": "application/json",
-            },
-            method=method,
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # as above
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as fault:
-            said = fault.read().decode("utf-8", "replace")[:500]
-            raise CliError(f"GitHub refused to {method} {path}", found=f"{fault.code} {said}", code=UNREACHABLE) from fault
-        except OSError as fault:
-            raise CliError("GitHub cannot be reached", found=str(fault), code=UNREACHABLE) from fault
 
 
 def split(text: str, name: str, limit: int = LIMIT) -> list[str]:

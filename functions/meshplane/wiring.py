@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -112,14 +111,8 @@ def settings() -> Settings:
 
 @cache
 def domain() -> Domain:
-    """`domain.json`, copied beside the code by the build; in a checkout it lies at the root."""
-    packaged = files("meshplane").joinpath("domain.json")
-    text = packaged.read_text(encoding="utf-8") if packaged.is_file() else _checkout_domain()
-    return Domain.model_validate_json(text)
-
-
-def _checkout_domain() -> str:
-    return (Path(__file__).resolve().parents[2] / "domain.json").read_text(encoding="utf-8")
+    """`domain.json` beside the code: in a checkout a link to the one at the root, in what a build ships its content."""
+    return Domain.model_validate_json(files("meshplane").joinpath("domain.json").read_text(encoding="utf-8"))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,14 +11,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from meshplane.model.domain import Domain
 from meshplane.model.resource import Owner, Provenance, ownership_tags
 from meshplane_cli.local.template import deploy
 from meshplane_cli.local.template.handlers import Target
 from meshplane_cli.local.template.tagging import TAGGERS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOMAIN = Domain.model_validate_json((ROOT / "domain.json").read_text())
 BUCKET = "artifacts"
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -91,10 +88,3 @@ def test_no_taggable_type_of_the_template_is_forgotten() -> None:
         "AWS::SQS::QueuePolicy",
     }  # functions become AWS::Lambda::Function
     assert types - untagged <= set(TAGGERS)
-
-
-@pytest.mark.parametrize("env", ["dev", "int", "prod"])
-def test_sam_sets_the_same_tags_in_every_account(env: str) -> None:
-    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[env]["deploy"]["parameters"]
-    told = dict(tag.split("=", 1) for tag in settings["tags"])
-    assert told == {**ownership_tags(Owner(DOMAIN.domain_name, env, "platform")), **Provenance().tags()}

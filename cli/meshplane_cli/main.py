@@ -32,6 +32,7 @@ VERBS = {
     "query": "Rows of a table by SQL, without starting Spark.",
     "files": "Which raw files a job has consumed; --reset forgets them.",
     "run-local": "Run one job here, on local Spark.",
+    "test": "Run the tests of jobs: rows that stand, a run, rows that are expected.",
 }
 USED = "meshplane.verb-is-used"
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in CODES.items()) + "."

@@ -9,6 +9,7 @@ from meshplane.model.manifest import check, joined, load
 from meshplane.model.problems import Findings
 from meshplane.model.project import Project
 from meshplane.model.reading import read
+from meshplane_cli.fixtures import cases
 from meshplane_cli.output import CliError
 from meshplane_cli.own_files import problems_of
 from meshplane_cli.rule_sql import not_a_condition, not_a_query
@@ -25,7 +26,7 @@ def text_of(checkout: Checkout, project: str) -> str:
 
 
 def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
-    """Everything wrong with a project, in every environment, files that are not there included."""
+    """Everything wrong with a project, in every environment, files that are not there and tests of jobs included."""
     folder = checkout.folder(project)
     found = check(
         text_of(checkout, project),
@@ -38,14 +39,21 @@ def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
     if found:
         return found
     made = _joined(checkout, project, "prod")
-    return (*_of_sql(checkout, project), *problems_of(folder, checkout.file(project), made, checkout.domain))
+    files = problems_of(folder, checkout.file(project), made, checkout.domain)
+    return (*_of_sql(checkout, project), *cases(folder, made)[1], *files)
 
 
 def _of_sql(checkout: Checkout, project: str) -> tuple[Problem, ...]:
-    """What the parsed tree of a rule's SQL says; the functions, which have no parser, judge it by form only."""
+    """What the parsed tree of a rule's (or a deletion's) SQL says; the functions, which have no parser, judge it by form only."""
     text, file = text_of(checkout, project), checkout.file(project)
     findings = Findings(file, read(text, file)[0])
-    for table in _joined(checkout, project, "prod").tables.values():
+    made = _joined(checkout, project, "prod")
+    for job in made.jobs.values():
+        deletes = job.options.get("deletes")
+        if isinstance(deletes, dict) and (why := not_a_condition(deletes["when"])):
+            when = ("jobs", job.name, "with", "deletes", "when")
+            findings.add("rule-sql", when, why, found=deletes["when"], allowed="a condition on the source's columns")
+    for table in made.tables.values():
         for rule in table.rules:
             at = ("tables", table.name, "rules", rule.name)
             if rule.kind == "sql" and (why := not_a_query(str(rule.params["query"]))):

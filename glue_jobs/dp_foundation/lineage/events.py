@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +33,8 @@ def emit_lineage_event(source: str, target: str, run_id: str = "", state: str = 
         event = run_event(source, target, run_id or generate_run_id(), state)
         get_logger("dp_foundation.lineage").info("lineage %s", json.dumps(event, separators=(",", ":"), sort_keys=True))
     except Exception:  # noqa: BLE001  telemetry never fails a job
-        get_logger("dp_foundation.lineage").warning("no lineage event from %s to %s", source, target, exc_info=True)
+        with suppress(Exception):  # nor do the settings that a logger needs
+            get_logger("dp_foundation.lineage").warning("no lineage event from %s to %s", source, target, exc_info=True)
         return {}
     return event
 

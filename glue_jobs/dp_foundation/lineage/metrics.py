@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from dp_foundation.config.arguments import invocation
@@ -31,6 +32,7 @@ def emit_metric(name: str, value: float, run_id: str = "", unit: str = "Count") 
         sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
         sys.stdout.flush()
     except Exception:  # noqa: BLE001  telemetry never fails a job
-        get_logger("dp_foundation.lineage").warning("no metric %s", name, exc_info=True)
+        with suppress(Exception):  # nor do the settings that a logger needs
+            get_logger("dp_foundation.lineage").warning("no metric %s", name, exc_info=True)
         return {}
     return line

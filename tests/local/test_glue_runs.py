@@ -243,6 +243,17 @@ print(spark.read.csv("s3://data/in/").count(), spark.table("glue_catalog.db.merg
         assert {caller for _, caller in signed} == {(ROLE.split(":")[4], name)}
 
 
+def test_a_python_shell_job_runs_without_any_jvm(aws: Stack) -> None:
+    aws.job("shell", LOOK)
+    command = {"Name": "pythonshell", "ScriptLocation": "s3://artifacts/scripts/shell.py", "PythonVersion": "3.9"}
+    aws.glue.update_job(JobName="shell", JobUpdate={"Role": ROLE, "Command": command, "DefaultArguments": {"--stage": "shell"}})
+    run = aws.do("shell")
+    assert run["JobRunState"] == "SUCCEEDED", run
+    seen = aws.said(run["Id"])
+    assert seen["argv"][1:3] == ["--stage", "shell"]
+    assert [name for name in seen["env"] if name.startswith("PYSPARK_GATEWAY")] == []
+
+
 def test_state_machine_waits_for_spark_and_fails_with_it(aws: Stack) -> None:
     task = {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync", "End": True}
     retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 2}]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from meshplane_cli.commands import local
 from meshplane_cli.local import schedules
 from meshplane_cli.local.router.routing import Chaos, Delivery, Router
 from meshplane_cli.local.router.transform import rendered
+from meshplane_cli.output import CliError
 
 NIGHT = datetime(2030, 3, 30, 12, tzinfo=UTC)  # a Saturday; the clocks of Europe go forward the night after
 
@@ -54,15 +55,16 @@ def test_what_is_no_schedule_is_refused(wrong: str) -> None:
 
 def test_durations() -> None:
     assert local.duration("1d12h") == timedelta(hours=36)
-    with pytest.raises(ValueError, match="write a number with its unit"):
+    with pytest.raises(CliError, match="'5' is not a duration") as wrong:
         local.duration("5")
+    assert (wrong.value.allowed, wrong.value.code) == ("a number with its unit, such as 90s, 5m, 24h or 2d", 2)
 
 
 def test_commands_say_that_it_is_not_up(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESHPLANE_LOCAL_DIR", str(tmp_path))
-    answer = CliRunner().invoke(local.app, ["status"])
-    assert answer.exit_code == 3
-    assert "meshplane local up" in answer.output
+    with pytest.raises(CliError, match="the embedded AWS is not up") as told:
+        local.status()
+    assert (told.value.mend, told.value.code) == ("meshplane local up", 3)
 
 
 def test_input_transformers_quote_as_eventbridge_does() -> None:
@@ -75,15 +77,18 @@ def test_input_transformers_quote_as_eventbridge_does() -> None:
     assert rendered({"InputPath": "$.detail.list"}, event) == '[1, "x"]'
 
 
-def test_chaos_duplicates_and_reorders(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("events", [2, 4, 30])
+def test_chaos_duplicates_and_reorders(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
+    """Also where more events wait than are drawn together."""
     router, got = Router(), []
-    monkeypatch.setattr(router.targets, "send", lambda target, body, event: got.append(body))
+    monkeypatch.setattr(router.targets, "send", lambda target, body, event: got.append(int(body)))
     router.chaos = Chaos(duplicate=True, reorder=True, seed=3)
-    for number in range(4):
+    for number in range(events):
         router.deliver(Delivery({"Arn": "a:b:c"}, str(number), {}))
     router.start()
     until = datetime.now(UTC) + timedelta(seconds=10)
     while not router.idle and datetime.now(UTC) < until:
-        pass
-    assert sorted(got) == ["0", "0", "1", "1", "2", "2", "3", "3"]
+        time.sleep(0.01)
+    assert sorted(got) == [number for number in range(events) for _ in range(2)]
     assert got != sorted(got)
+    assert all(got[start : start + 10] != sorted(got[start : start + 10]) for start in range(0, len(got), 10)), "each burst is drawn"

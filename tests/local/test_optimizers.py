@@ -100,6 +100,43 @@ def test_compaction_rewrites_files_and_keeps_the_rows(aws: Stack, optimizers: Op
     assert shown["lastRun"]["eventType"] == "completed"
 
 
+SORTED = """
+import json, sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+name = "glue_catalog.db." + sys.argv[sys.argv.index("--table") + 1]
+if not spark.catalog.tableExists(name):
+    spark.sql(f"create table {name} (a bigint, b bigint) using iceberg")
+    spark.sql(f"alter table {name} write ordered by a, b")
+    for n in range(4):
+        spark.range(4).selectExpr("id a", f"{n} b").coalesce(1).writeTo(name).append()
+(files,) = spark.sql(f"select count(*), min(file_path) from {name}.files").collect()
+print(json.dumps({"files": files[0], "rows": [(r.a, r.b) for r in spark.read.parquet(files[1]).collect()]}))
+"""
+
+
+@pytest.mark.parametrize("strategy", ["sort", "z-order"])
+def test_compaction_orders_the_rows_as_the_strategy_says(aws: Stack, optimizers: Optimizers, strategy: str) -> None:
+    name = strategy.replace("-", "")
+    aws.job(name, SORTED, {"--table": name})
+    assert aws.said(aws.do(name)["Id"])["files"] == 4
+    table = {"DatabaseName": "db", "TableName": name}
+    configuration = {
+        "roleArn": ROLE,
+        "enabled": True,
+        "compactionConfiguration": {"icebergConfiguration": {"strategy": strategy, "minInputFiles": 2}},
+    }
+    aws.glue.create_table_optimizer(CatalogId="0", Type="compaction", TableOptimizerConfiguration=configuration, **table)
+    advance(optimizers, timedelta(hours=3))
+    (run,) = aws.glue.list_table_optimizer_runs(CatalogId="0", Type="compaction", **table)["TableOptimizerRuns"]
+    aws.glue.delete_table_optimizer(CatalogId="0", Type="compaction", **table)
+    assert (run["eventType"], run.get("error")) == ("completed", None)
+    found = aws.said(aws.do(name)["Id"])
+    plain = [[a, b] for a in range(4) for b in range(4)]
+    curve = sorted(plain, key=lambda row: [row[place] >> bit & 1 for bit in (1, 0) for place in (0, 1)])  # bits interleaved
+    assert found == {"files": 1, "rows": plain if strategy == "sort" else curve}
+
+
 def test_too_few_files_are_left_alone_and_disabled_never_runs(aws: Stack, optimizers: Optimizers) -> None:
     create(aws, "compaction", {"minInputFiles": 100})
     create(aws, "retention", {"snapshotRetentionPeriodInDays": 1, "numberOfSnapshotsToRetain": 1}, enabled=False)

@@ -1,5 +1,5 @@
-"""Functions that moto runs anew in every request or for every member of an answer, cached: more than half of the server's CPU
-(local-aws §1). What an answer is made of is the same afterwards."""
+"""Functions that moto runs anew in every request or for every member of an answer, cached: half of the server's CPU
+(local-aws §1) and some more. What an answer is made of is the same afterwards."""
 
 from __future__ import annotations
 

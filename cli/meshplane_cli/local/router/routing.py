@@ -6,6 +6,7 @@ the next deliveries late, double or out of order, as AWS may (REQUIREMENTS N11).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -21,6 +22,7 @@ from meshplane_cli.local.router.targets import Targets
 from meshplane_cli.local.router.transform import rendered
 
 log = logging.getLogger("meshplane.router")
+BURST = 10  # deliveries whose order is drawn together
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,10 @@ class Router:
 
     def _gather(self, burst: list[Delivery]) -> None:
         """Wait a moment for more, then draw an order."""
-        try:
-            while len(burst) < 10:
+        with contextlib.suppress(queue.Empty):
+            while len(burst) < BURST:
                 burst.append(self._waiting.get(timeout=0.2))
-        except queue.Empty:
-            random.Random(self.chaos.seed).shuffle(burst)  # noqa: S311  # an order, not a secret
+        random.Random(self.chaos.seed).shuffle(burst)  # noqa: S311  # an order, not a secret
 
     def _deliver(self, delivery: Delivery) -> None:
         try:

@@ -160,6 +160,51 @@ def test_a_table_is_not_moved_to_another_layer(world: World, resting: bool) -> N
     assert dump(world) == before
 
 
+NOTES = """\
+apiVersion: meshplane/v1
+kind: Project
+metadata: { name: %s }
+tables:
+  notes: { layer: refined, columns: { id: long, note: string }, key: id }
+  days: { layer: curated, columns: { day: date }, key: day }
+"""
+
+
+def test_a_project_is_not_renamed(world: World) -> None:
+    """Its tables would stand empty under the new name, which looks like lost data: held, with the holder and the way to copy."""
+    world.put("diary", NOTES % "diary")
+    world.look("diary")
+    world.put("memo", NOTES.replace("notes:", "memos:") % "memo")
+    assert world.look("memo").result == "applied", "another project with tables of its own"
+    world.drop("diary")
+    assert world.look("diary").result == "removed"
+    before = dump(world)
+    world.put("journal", NOTES % "journal")
+    world.look("journal")
+    synced = world.status("journal")["conditions"][0]
+    assert (synced["status"], synced["reason"]) == ("False", "Held")
+    assert "the project diary, which was removed, holds a table of this name with its data" in synced["message"]
+    assert "reads diary.notes and writes notes" in synced["message"]
+    assert dump(world) == before, "nothing was applied"
+    text = (NOTES % "journal").replace("  notes: {", "  other: {")
+    world.put("journal", text)
+    assert world.look("journal").result == "applied", "not all of its tables are the removed one's: a project of its own"
+    world.drop("journal")
+    world.look("journal")
+    approved = (NOTES % "ledger") + f"policy: {{ approve: {_digest(world)} }}\n"
+    world.put("ledger", approved)
+    assert world.look("ledger").result == "applied", world.status_text("ledger")
+    world.put("diary", NOTES % "diary")
+    assert world.look("diary").result == "applied", "put back, it finds its own"
+    assert world.look("ledger").result == "unchanged"
+
+
+def _digest(world: World) -> str:
+    world.put("ledger", NOTES % "ledger")
+    world.look("ledger")
+    return str(world.status("ledger")["plan"])
+
+
 def test_removed_and_put_back(world: World) -> None:
     before = dump(world)
     world.drop("sales")

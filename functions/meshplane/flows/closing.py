@@ -180,7 +180,7 @@ class Writer:
             problems=tuple(problems),
         )
         kept = document.to_json()
-        record = replace(record, status=kept, published=self._publish(document, kept))
+        record = replace(record, status=kept, published=self._publish(document, kept, not metrics.get("Writes")))
         if not record.published:
             soon = iso(self.clock.now() + WAIT)
             record = replace(record, due_at=min(record.due_at, soon) if record.due_at else soon)
@@ -199,13 +199,13 @@ class Writer:
         wake = record.shares != old.shares or (record.phase == "removed") != (old.phase == "removed")
         return Ended(record, result, again, wake, fields, metrics)
 
-    def _publish(self, document: Status, kept: Mapping[str, Any]) -> str:
+    def _publish(self, document: Status, kept: Mapping[str, Any], quiet: bool) -> str:
         """Write the copies beside the manifests when something changed that an author would want to read."""
         now = digest(timeless(kept))
         if now == self.begun.record.published:
             return now
         try:
-            if not self.begun.record.published and self._told_already(document.project, kept):
+            if quiet and not self.begun.record.published and self._told_already(document.project, kept):
                 return now
             self.manifests.publish_status(document.project, _json(kept), document.text())
         except PlaneError:

@@ -171,7 +171,8 @@ def plan(
     """Compare everything wanted with everything seen. `inventory` is what the last look left; without it nothing counts as drift."""
     planner = _Planner(owner, {kind.name: kind for kind in kinds}, [kind.name for kind in kinds], policy, inventory or {})
     undeclared_ids = (seen.id for seen in sight.seen if seen.owner == owner and seen.id not in desired.by_id)
-    planner = replace(planner, elsewhere={_of_table(key): key for key in undeclared_ids if key.kind in planner.lasting})
+    elsewhere = {_of_table(key): key for key in undeclared_ids if key.kind in planner.lasting}
+    planner = replace(planner, elsewhere=elsewhere, former=planner.left_behind(desired, sight))
     wanted = [planner.wanted(want, sight) for want in desired.wants]
     undeclared = [planner.undeclared(seen) for seen in sight.seen if seen.id not in desired.by_id and seen.owner == owner]
     removals = sorted((action for action in undeclared if action), key=lambda action: (-action.rank, action.id))
@@ -188,11 +189,27 @@ class _Planner:
     policy: Policy
     inventory: Mapping[Id, Known]
     elsewhere: Mapping[str, Id] = field(default_factory=dict)  # tables of ours that nobody declares any more, by name without database
+    former: Mapping[Id, str] = field(default_factory=dict)  # wanted table → the removed project that left one of its name
 
     @property
     def lasting(self) -> frozenset[str]:
         """The kinds whose resources hold data: one of the same name elsewhere is no replacement."""
         return frozenset(name for name, kind in self.kinds.items() if getattr(kind, "holds_data", False))
+
+    def left_behind(self, desired: Desired, sight: Sight) -> Mapping[Id, str]:
+        """A project none of whose tables stands, while another one's of the same names all rest: a rename, as far as can be seen."""
+        left = [seen for seen in sight.seen if seen.resting and seen.owner and seen.owner != self.owner and seen.id.kind in self.lasting]
+        kinds = {seen.id.kind for seen in left}
+        new = [want.id for want in desired.wants if want.id.kind in kinds]
+        if not left or any(one in sight.by_id for one in new):
+            return {}
+        named: dict[str, set[str]] = {}
+        for seen in left:
+            holder = seen.owner.project if seen.owner else ""
+            named.setdefault(holder, set()).add(seen.id.name.replace(f".{holder}_", ".", 1))
+        ours = {one.name.replace(f".{self.owner.project}_", ".", 1) for one in new}
+        former = next((holder for holder, names in sorted(named.items()) if ours <= names), "")
+        return dict.fromkeys(new, former) if former else {}
 
     def wanted(self, want: Want[Any], sight: Sight) -> Action:
         """The ladder for a declared resource."""
@@ -220,6 +237,8 @@ class _Planner:
         drift = known is not None and known.fingerprint == fingerprint
         if seen is None and want.id.kind in self.lasting and (holder := self.elsewhere.get(_of_table(want.id))):
             return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, reason=_moved(want.id, holder, self.owner))
+        if seen is None and (left_by := self.former.get(want.id)):
+            return replace(base, verb=Verb.CREATE, effect=Effect.BREAKING, reason=_renamed(want.id, left_by, self.owner))
         if seen is None:
             reason = "was deleted outside Meshplane" if drift else ""
             return replace(base, verb=Verb.CREATE, effect=Effect.ADDITIVE, reason=reason, drift=drift)
@@ -291,6 +310,14 @@ def _moved(wanted: Id, holder: Id, owner: Owner) -> str:
         f"{holder.name} holds this table's data and belongs to the project {owner.project}; a table is not moved to {wanted.name}, nor is "
         "an empty one put in its place: declare the old one as it was and the new one under another name, copy by a job that reads the "
         "one and writes the other, then take the old one out"
+    )
+
+
+def _renamed(wanted: Id, former: str, owner: Owner) -> str:
+    return (
+        f"the project {former}, which was removed, holds a table of this name with its data; a project is not renamed, and an empty table "
+        f"would look like lost data: put the manifest of {former} back with `readers: [{owner.project}]`, copy by a job of {owner.project} "
+        f"that reads {former}.{wanted.label} and writes {wanted.label}, then delete it again"
     )
 
 

@@ -169,3 +169,29 @@ def test_a_retry_key_begins_anew_when_want_or_world_changes() -> None:
     assert one.key != only([want("thing:t", a="1")], [seen("thing:t", a="3")]).key
     assert one.key != only([want("thing:t", a="4")], [seen("thing:t", a="2")]).key
     assert replace(one, reason="x").key == one.key
+
+
+class TestAProjectThatWasRenamed:
+    """As far as can be seen: none of its tables stands, and all of them rest with one removed project."""
+
+    @staticmethod
+    def verbs(monkeypatch: pytest.MonkeyPatch, sees: list[Any], *names: str) -> list[tuple[Verb, Effect | None]]:
+        monkeypatch.setattr(type(KINDS[0]), "holds_data", True, raising=False)
+        wants = [want(f"thing:db.{US.project}_{name}", a="1") for name in names]
+        return [(action.verb, action.effect) for action in made(wants, sees).actions]
+
+    def test_it_is_a_decision(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        left = [seen(f"thing:db.{THEM.project}_{name}", owner=THEM, resting=True, unread=True) for name in ("a", "b", "c")]
+        assert self.verbs(monkeypatch, left, "a", "b") == [(Verb.CREATE, Effect.BREAKING)] * 2
+
+    def test_one_table_of_its_own_makes_it_a_project_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        left = [seen(f"thing:db.{THEM.project}_a", owner=THEM, resting=True, unread=True)]
+        assert self.verbs(monkeypatch, left, "a", "own") == [(Verb.CREATE, Effect.ADDITIVE)] * 2
+
+    def test_tables_that_are_in_use_are_another_projects(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.verbs(monkeypatch, [seen(f"thing:db.{THEM.project}_a", owner=THEM, a="1")], "a") == [(Verb.CREATE, Effect.ADDITIVE)]
+
+    def test_once_a_table_stands_nothing_is_asked_any_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        left = [seen(f"thing:db.{THEM.project}_{name}", owner=THEM, resting=True, unread=True) for name in ("a", "b")]
+        own = seen(f"thing:db.{US.project}_a", a="1")
+        assert self.verbs(monkeypatch, [*left, own], "a", "b") == [(Verb.NONE, None), (Verb.CREATE, Effect.ADDITIVE)]

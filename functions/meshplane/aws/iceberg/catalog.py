@@ -16,6 +16,8 @@ from meshplane.model.resource import Id
 Entry = Mapping[str, Any]
 """One table as GetTable answers it."""
 
+AT_ONCE = 20  # names in one expression: Glue takes 2,048 characters, and a name has up to 80
+
 # What GetTable answers and UpdateTable takes (botocore, TableInput): everything else of an entry is Glue's own.
 _INPUT = ("Name", "Description", "Owner", "LastAccessTime", "LastAnalyzedTime", "Retention", "StorageDescriptor", "PartitionKeys")
 _INPUT_TOO = ("ViewOriginalText", "ViewExpandedText", "TableType", "Parameters", "TargetTable")
@@ -34,6 +36,13 @@ def entries(clients: Clients, listings: Listings, naming: Naming, project: str, 
             entry = listings.once(("table", database, name), partial(get, clients, database, name))
             found += [entry] if entry is not None else []
     return found
+
+
+def namesakes(clients: Clients, listings: Listings, database: str, ids: Collection[Id]) -> Sequence[Entry]:
+    """Tables of any project in a database that are called as these are: one listing for every AT_ONCE names."""
+    names = sorted(one.label for one in ids if one.label and split(one)[0] == database)
+    expressions = [f"[a-z0-9]+_({'|'.join(names[at : at + AT_ONCE])})" for at in range(0, len(names), AT_ONCE)]
+    return [row for expression in expressions for row in _rows(clients, listings, database, expression)]
 
 
 def get(clients: Clients, database: str, name: str) -> Entry | None:
@@ -73,11 +82,15 @@ def as_input(entry: Entry) -> dict[str, Any]:
 
 
 def _listed(clients: Clients, listings: Listings, database: str, prefix: str) -> Sequence[Entry]:
+    return [row for row in _rows(clients, listings, database, f"{prefix}.*") if row["Name"].startswith(prefix)]
+
+
+def _rows(clients: Clients, listings: Listings, database: str, expression: str) -> Sequence[Entry]:
     def make() -> list[Entry]:
         try:
-            rows = pages(clients, "glue", "get_tables", "TableList", DatabaseName=database, Expression=f"{prefix}.*")
+            rows = pages(clients, "glue", "get_tables", "TableList", DatabaseName=database, Expression=expression)
         except NotFound:  # no such database: the baseline stands not yet, and nothing is in it
             return []
-        return [row for row in rows if row["Name"].startswith(prefix)]
+        return list(rows)
 
-    return listings.once(("tables", database, prefix), make)
+    return listings.once(("tables", database, expression), make)

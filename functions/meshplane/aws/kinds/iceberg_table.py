@@ -5,7 +5,7 @@ Deleting is not among the verbs: `delete` refuses, whoever asks. A table whose e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshplane.aws.faults import translated
@@ -33,7 +33,10 @@ class IcebergTableAdapter:
         """A table whose mark (metadata location) is known costs no read: its metadata file is immutable."""
         wanted = {one: one for one in ids if one.kind == NAME}
         out = []
-        for entry in catalog.entries(self._clients, self._listings, self._naming, owner.project, wanted):
+        entries = catalog.entries(self._clients, self._listings, self._naming, owner.project, wanted)
+        if wanted and not entries:  # a project without any table: a new one, or one that was renamed
+            out += list(self._left_behind(wanted, owner))
+        for entry in entries:
             this = Id(NAME, catalog.name_of(entry))
             seen = self._seen(wanted.get(this, this), entry, known)
             if seen is not None and (this in wanted or (catalog.is_iceberg(entry) and seen.owner == owner)):
@@ -71,6 +74,17 @@ class IcebergTableAdapter:
         """Never: an undeclared table rests (KIND.resting). Purging is a step of its own, tied to the table's uuid (DESIGN §6)."""
         prove(seen.owner, owner, seen.id)
         raise Rejected(f"{seen.id} is not deleted: an undeclared table keeps its data and rests")
+
+    def _left_behind(self, wanted: Collection[Id], owner: Owner) -> Iterator[Seen[IcebergTableSpec]]:
+        """Resting tables of other projects that are called as these: what a removed project left."""
+        for database in sorted({catalog.split(one)[0] for one in wanted}):
+            rows = catalog.namesakes(self._clients, self._listings, database, wanted)
+            left = [row for row in rows if TOMBSTONE in catalog.parameters(row) and owner_of(catalog.parameters(row)) not in (None, owner)]
+            for row in left:
+                location = catalog.parameters(row).get("metadata_location", "")
+                yield Seen(Id(NAME, catalog.name_of(row)), None, location, owner_of(catalog.parameters(row)), resting=True)
+            if not left:  # so the project is no renamed one, and the other databases need not be asked
+                return
 
     def _seen(self, this: Id, entry: catalog.Entry, known: Mapping[Id, str]) -> Seen[IcebergTableSpec] | None:
         parameters = catalog.parameters(entry)

@@ -35,8 +35,8 @@ run-local:  ## run one job on local Spark: make run-local JOB=sales.daily_revenu
 new-project:  ## a project from the template: make new-project NAME=orders
 	./dev meshplane new $(NAME)
 
-build:  ## the artifact: functions and dependency layer, by content
-	./dev meshplane deploy digest
+build:  ## the artifact for Lambda: functions and dependency layer, with digests and sizes
+	./dev meshplane build
 
 docker-build:  ## the image with Glue 5.1's versions
 	docker build -t $(IMAGE) .

@@ -19,6 +19,7 @@ VERBS = {
     "demo": "Show all of it on the laptop: two projects, from an uploaded manifest to rows in a curated table.",
     "local": "The embedded AWS on this machine: up, status, env, reset, advance, down.",
     "baseline": "Keys, buckets, network and boundary by Terraform: init, plan, apply.",
+    "build": "The artifact as files, with its digests and sizes.",
     "deploy": "Deliver the checkout to an environment: control plane, artifacts, manifests; what CI calls.",
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",

@@ -42,25 +42,29 @@ def functions_zip(root: Path) -> bytes:
 
 
 def layer_zip(root: Path) -> bytes:
-    """The dependency layer from its hashed lock; built once per lock and kept in `.meshplane/build`. Raises CliError."""
-    kept = root / ".meshplane" / "build" / f"layer-{_sha(_layer_source(root))}.zip"
+    """The dependency layer from its hashed lock, with bytecode where the functions' own Python is at hand (`layer/Makefile`).
+
+    Built once per lock and kept in `.meshplane/build`. Raises CliError.
+    """
+    compiler = "-bytecode" if _make(root, "python").stdout.strip() else ""
+    kept = root / ".meshplane" / "build" / f"layer-{_sha(_layer_source(root))}{compiler}.zip"
     if not kept.is_file():
         say("building the dependency layer from layer/requirements.lock")
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            made = subprocess.run(
-                ["make", "-s", "-C", str(root / "layer"), "build-DependencyLayer", f"ARTIFACTS_DIR={folder}"],
-                env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            made = _make(root, "build-DependencyLayer", f"ARTIFACTS_DIR={folder}")
             if made.returncode:
                 raise CliError("the dependency layer could not be built", found=made.stderr[-2000:], code=PROBLEMS)
             part = kept.with_suffix(".part")
-            part.write_bytes(bundle({path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(Path(folder))}))
+            files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+            part.write_bytes(bundle({path.relative_to(folder).as_posix(): path.read_bytes() for path in files}))
             part.replace(kept)
     return kept.read_bytes()
+
+
+def _make(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", "-s", "-C", str(root / "layer"), *words], env=env, capture_output=True, text=True, check=False)
 
 
 def template(root: Path, functions: str, layer: str) -> str:

@@ -235,6 +235,8 @@ def test_files_and_their_reset(aws: Cli, put: Put, snapshot: SnapshotAssertion) 
     entry("daily-1", "sales/orders_raw/a.csv", "2020-05-01T12:00:00.000Z")
     entry("daily-2", "sales/orders_raw/b.csv", "2020-05-01T13:00:00.000Z")
     assert aws("files", "sales.load_orders").stdout == snapshot
+    unknown = aws("files", "sales.load_orders", "--reset", "--run", "daily-3")
+    assert (unknown.exit_code, "daily-1, daily-2" in unknown.stderr) == (2, True), "nothing would be forgotten"
     aws("files", "sales.load_orders", "--reset", "--run", "daily-1")
     assert [file["key"] for file in json.loads(aws("files", "sales.load_orders", "--json").stdout)] == ["sales/orders_raw/b.csv"]
     assert "sales.load_orders has consumed no file" in aws("files", "sales.load_orders", "--reset").stdout
@@ -244,6 +246,29 @@ def test_files_and_their_reset(aws: Cli, put: Put, snapshot: SnapshotAssertion) 
     aws.clients("glue").create_job(Name="f01-sales-other-dev", Role="arn:aws:iam::390403879405:role/any", Command={"Name": "glueetl"})
     assert aws("files", "sales.other").stdout == "sales.other has consumed no file\n"
     assert aws("files", "sales.other", "--run", "daily-1").exit_code == 2, "--run without --reset would be passed over"
+
+
+def test_a_run_that_is_not_taken_in_in_time_is_no_success(aws: Cli) -> None:
+    policies(aws)
+    told = aws("run", "sales.daily", "--wait", "--timeout", "0")
+    assert told.exit_code == 4
+    assert "meshplane logs daily-" in told.stdout
+
+
+def test_what_was_published_is_not_called_late(aws: Cli, put: Put) -> None:
+    assert aws("publish", "sales", "--no-wait").exit_code == 0
+    put("artifacts", "status/sales.json", document(newest_manifest(aws, "sales")["VersionId"]))
+    put("artifacts", "status/sales.txt", "sales in dev: Synced True\n")
+    told = aws("publish", "sales", "--timeout", "0")
+    assert (told.exit_code, told.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["runs", "--limit", "-1"], ["query", "select 1", "--limit", "0"], ["run", "sales.daily", "--timeout", "-1"]]
+)
+def test_counts_that_cannot_be_are_refused(aws: Cli, words: list[str]) -> None:
+    told = aws(*words)
+    assert (told.exit_code, told.stderr.startswith("error: ")) == (2, True)
 
 
 def test_plan_without_a_plane(aws: Cli) -> None:

@@ -31,7 +31,7 @@ COUNT = 'select count(*) as "rows", sum(orders) as orders, sum(revenue_eur) as r
 
 
 def command(
-    timeout: Annotated[int, typer.Option(help="Seconds to wait for the pipelines at most.")] = 300,
+    timeout: Annotated[int, typer.Option(min=0, help="Seconds to wait for the pipelines at most.")] = 300,
     sample: Annotated[
         str, typer.Option(help="A folder with contacts.csv, rates.csv and orders-*.csv to use instead of generated ones.")
     ] = "",

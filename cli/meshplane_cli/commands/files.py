@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -32,9 +33,9 @@ def command(
     keys = _keys(found, project, job)
     if not keys:
         _exists(found, project, job)
-    if reset:
-        keys.append(_reset(found, project, job, tuple(run or ())))
     entries = valid(entry(raw) for raw in read_all(found, found.naming.bucket("refined"), keys))
+    if reset:
+        entries = valid([*entries, _reset(found, project, job, _known(run or (), entries))])
     lines = sorted(
         (each.recorded, table, file.key, file.version, each.run_id, each.state)
         for each in entries
@@ -68,10 +69,19 @@ def _exists(found: Target, project: str, job: str) -> None:
         raise CliError(f"{project} has no job '{job}' in {found.env}", found=f"no Glue job {physical}", code=USAGE) from missing
 
 
-def _reset(found: Target, project: str, job: str, runs: tuple[str, ...]) -> str:
+def _known(runs: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Raises CliError for a run that has consumed nothing."""
+    consumed = list(dict.fromkeys(each.run_id for each in entries))
+    unknown = [run for run in runs if run not in consumed]
+    if unknown:
+        raise CliError(f"run {unknown[0]} has consumed no file that still counts", allowed=", ".join(consumed) or "no run has", code=USAGE)
+    return tuple(runs)
+
+
+def _reset(found: Target, project: str, job: str, runs: tuple[str, ...]) -> Entry:
     now = datetime.now(UTC)
     said = Entry("reset", "", job, now.isoformat(timespec="milliseconds").replace("+00:00", "Z"), runs=runs)
     bucket, key = found.naming.bucket("refined"), f"{_prefix(found, project, job)}reset-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"
     with translated("s3:PutObject", f"{bucket}/{key}"):
         found.clients("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(said.as_json()).encode(), ContentType="application/json")
-    return key
+    return said

@@ -13,7 +13,7 @@ from meshplane.aws.faults import translated
 from meshplane.errors import NotFound
 from meshplane.model.runs import JobRun, Run
 from meshplane_cli.log_reading import Fault, fault, next_command, readable
-from meshplane_cli.output import PROBLEMS, CliError, age, emit, show
+from meshplane_cli.output import PROBLEMS, USAGE, CliError, age, emit, show
 from meshplane_cli.records import ENDED, find, job_runs, outbox, rows_written, seconds
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
@@ -51,7 +51,7 @@ def _steps(found: Target, record: Run, step: str) -> list[tuple[JobRun, list[str
     chosen = [one for one in every if step in ("", one.step)]
     if step and not chosen:
         known = ", ".join(dict.fromkeys(one.step for one in every)) or "none has begun"
-        raise CliError(f"run {record.run_id} has no step '{step}'", allowed=known)
+        raise CliError(f"run {record.run_id} has no step '{step}'", allowed=known, code=USAGE)
     return [(one, [line for _, line in _lines(found, one)]) for one in chosen]
 
 

@@ -15,7 +15,7 @@ def command(
     sql: Annotated[
         str, typer.Argument(help='One select. Tables are LAYER.TABLE, DATABASE.TABLE or PROJECT.TABLE: "select * from sales.orders".')
     ],
-    limit: Annotated[int, typer.Option(help="Rows to show at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 50,
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:

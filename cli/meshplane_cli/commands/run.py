@@ -29,7 +29,7 @@ def command(
     param: Annotated[list[str] | None, typer.Option("--param", help="name=value; repeat it for more.")] = None,
     window: Annotated[str, typer.Option(help="Start of the window, like 2026-11-20; its end follows from the pipeline's window.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; exit code 1 when it did not succeed.")] = False,
-    timeout: Annotated[int, typer.Option(help="Seconds to wait at most.")] = 3600,
+    timeout: Annotated[int, typer.Option(min=0, help="Seconds to wait at most.")] = 3600,
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +49,14 @@ def command(
         say(f"{name}: run {started}")
     run = _wait(look, timeout, as_json) if wait else None
     _tell(started, run, as_json)
-    raise typer.Exit(OK if run is None or run.status == "SUCCEEDED" else PROBLEMS if run.status in ENDED else WAITS)
+    raise typer.Exit(_code(run) if wait else OK)
+
+
+def _code(run: Run | None) -> int:
+    """Of a run that was waited for, which may not even have been taken in yet."""
+    if run is None or run.status not in ENDED:
+        return WAITS
+    return OK if run.status == "SUCCEEDED" else PROBLEMS
 
 
 def _params(pairs: list[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
 def command(
     project: Annotated[str, typer.Argument(help="A project, or PROJECT.PIPELINE; all projects when none is named.")] = "",
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:

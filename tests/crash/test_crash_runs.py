@@ -136,3 +136,31 @@ def test_a_manifest_deleted_and_put_back_while_a_run_is_active(at: Platform, pol
     triggers.deliver()
     assert len(executions.running(at.world, "sales")) == 1, "and the pipeline runs again"
     assert not at.tap.wrong
+
+
+@pytest.mark.parametrize(("policy", "fate"), [("finish", "SUCCEEDED"), ("stop", "ABORTED")])
+def test_a_pipeline_taken_out_of_the_manifest_while_it_runs(at: Platform, policy: str, fate: str) -> None:
+    """AWS would end the run at its next transition, half done."""
+    triggers, arn = open_run(at)
+
+    def without(manifest: Any) -> None:
+        nightly = {"nightly": {"schedule": "cron(0 4 * * ? *)"}}
+        manifest.pop("environments", None)  # they name the pipeline
+        manifest["pipelines"] = {"later": {"triggers": nightly, "steps": ["load_orders"]}}
+        manifest["policy"] = {"whileRunning": policy}
+
+    at.upload("sales", without)
+    at.deliver()
+    machines = [name for name in resources(at, frozenset()) if name.startswith("machine f01-sales-")]
+    if policy == "finish":
+        assert executions.running(at.world, "sales") == [arn]
+        assert machines == ["machine f01-sales-pipeline-daily-dev", "machine f01-sales-pipeline-later-dev"]
+        triggers.ended(arn, at.world.clock.now() + LATER)
+    at.settle()
+    assert executions.running(at.world, "sales") == []
+    assert "machine f01-sales-pipeline-daily-dev" not in resources(at, frozenset())
+    run = at.world.run_ports.runs.run("sales", arn.rpartition(":")[2])
+    assert run is not None
+    assert run.status == fate
+    assert at.world.status("sales")["conditions"][0]["status"] == "True", at.world.status_text("sales")
+    assert not at.tap.wrong

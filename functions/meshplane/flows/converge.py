@@ -9,7 +9,7 @@ from typing import Any
 
 from meshplane.errors import PlaneError, Stale
 from meshplane.flows.apply import MARGIN, Apply, Bring
-from meshplane.kinds import Kind, iceberg_table
+from meshplane.kinds import Kind, glue_job, iceberg_table, state_machine
 from meshplane.model.project import Policy
 from meshplane.model.resource import Effect, Id, Owner, Provenance, Seen
 from meshplane.plan.compile import Desired
@@ -110,10 +110,11 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
         if verdict.held:
             return Converged(made, verdict, (), tuple(wrote), inventory, settling)
         approved |= verdict.approved
-        planned, made = made, _beside_runs(made, task)
 
         def sure(made: Plan = made, verdict: Verdict = verdict) -> None:
             confirm(made, verdict)
+
+        planned, made = made, _beside_runs(made, task, sure)
 
         work = Apply(task.owner, adapters, tools.workers, tools.clock, tools.left, sure, settling, task.given_up, task.bring)
         outcomes = work.run(made)
@@ -127,16 +128,38 @@ def converge(tools: Tools, task: Task, confirm: Confirm) -> Converged:
     return done
 
 
-def _beside_runs(made: Plan, task: Task) -> Plan:
-    """DESIGN §6: what only adds to a table goes on while a run of the project writes; every other change of one waits for its end."""
-    if task.runs is None or not any(map(_evolves, made.actions)):
+def _beside_runs(made: Plan, task: Task, sure: Callable[[], None]) -> Plan:
+    """DESIGN §6: what only adds to a table goes on while a run of the project writes; every other change of one waits for its end. So does
+    the removal of a pipeline and of a job, which an open run still calls; `whileRunning: stop` ends the runs of a removed pipeline."""
+    late = [action for action in made.actions if _evolves(action) or _taken_away(action)]
+    if task.runs is None or not late:
         return made
-    running = [run.run_id for run in task.runs.open(task.owner.project) if run.status == "RUNNING"]
-    if not running:
-        return made
-    why = f"its change is more than an addition, and waits for open runs: {', '.join(running[:5])}"
-    actions = (replace(action, verb=Verb.WAIT, reason=why) if _evolves(action) else action for action in made.actions)
+    try:
+        running = [run for run in task.runs.open(task.owner.project) if run.status == "RUNNING"]
+        if task.policy.while_running == "stop":
+            gone = {action.id.name for action in late if action.id.kind == state_machine.NAME}
+            stop = [run for run in running if run.execution.split(":")[-2:-1] and run.execution.split(":")[-2] in gone]
+            if stop:
+                sure()
+            for run in stop:
+                task.runs.stop(run, "its pipeline is no longer declared")
+            running = [run for run in running if run not in stop]
+    except Stale:
+        raise
+    except PlaneError as error:
+        told = f"open runs could not be looked at: {error}"
+        return _put_off(made, late, told, type(error).__name__)
+    names = ", ".join(run.run_id for run in running[:5])
+    return _put_off(made, late, f"waits for open runs: {names}") if running else made
+
+
+def _put_off(made: Plan, late: Sequence[Action], why: str, error: str = "") -> Plan:
+    actions = (replace(action, verb=Verb.WAIT, reason=why, error=error) if action in late else action for action in made.actions)
     return replace(made, actions=tuple(actions))
+
+
+def _taken_away(action: Action) -> bool:
+    return action.writes and action.verb is Verb.DELETE and action.id.kind in (state_machine.NAME, glue_job.NAME)
 
 
 def _evolves(action: Action) -> bool:

@@ -15,6 +15,9 @@ from meshplane.model.project import Job, Project
 from meshplane.model.resource import Difference, Id, Seen, Want
 
 
+NAME = "glue_job"
+
+
 @dataclass(frozen=True, slots=True)
 class GlueJobSpec:
     """The definition as Glue takes it. `script` is an `s3://` path that names its content; `timeout_minutes` is Glue's unit.
@@ -51,7 +54,7 @@ def job_id(project: str, job: str, context: Context) -> Id:
 class GlueJob:
     """One per declared job."""
 
-    name = "glue_job"
+    name = NAME
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[GlueJobSpec]]:
         """Each job, waiting in words for what is not there yet: files of the release, reads that others have not granted."""

@@ -15,6 +15,8 @@ from meshplane.model.context import Context
 from meshplane.model.project import OwnAsl, Pipeline, Project
 from meshplane.model.resource import Difference, Id, Seen, Want
 
+NAME = "state_machine"
+
 
 @dataclass(frozen=True, slots=True)
 class StateMachineSpec:
@@ -39,7 +41,7 @@ def machine_id(project: str, pipeline: str, context: Context) -> Id:
 class StateMachine:
     """One per pipeline."""
 
-    name = "state_machine"
+    name = NAME
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[StateMachineSpec]]:
         """Compiled from `steps`, or the project's own file with its references filled in."""
@@ -64,7 +66,7 @@ class StateMachine:
         return differences(want, seen)
 
     def resting(self, seen: Seen[StateMachineSpec]) -> StateMachineSpec | None:
-        """Deleted; its running executions end at their next transition (flows wait for open runs before)."""
+        """Deleted; its running executions would end at their next transition, so flows wait for open runs before."""
         return None
 
 

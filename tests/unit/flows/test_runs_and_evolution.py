@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshplane.errors import Denied
 from meshplane.model.runs import Run
 from meshplane.plan.record import Record
 from meshplane.ports import Begun
@@ -101,3 +102,34 @@ def test_a_run_that_ends_before_the_wait_is_noted_is_not_missed(plane: Plane) ->
     plane.table.finish = ended_just_before  # type: ignore[method-assign]
     plane.look()
     assert plane.queue.sent == ["sales"]
+
+
+class TestAJobThatIsNoLongerDeclared:
+    """An open run still calls it by its name."""
+
+    @staticmethod
+    def taken_out() -> Plane:
+        plane = Plane()
+        plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
+        plane.look()
+        plane.runs.runs = [a_run()]
+        plane.bucket.put("sales", manifest())
+        return plane
+
+    def test_it_stays_until_the_run_has_ended(self) -> None:
+        plane = self.taken_out()
+        plane.look()
+        assert plane.cloud.writes == ["update role"], "neither the job nor its table"
+        assert plane.condition() == ("False", "Waiting")
+        assert plane.table.records["sales"].awaits_runs
+        plane.runs.runs.clear()
+        plane.look()
+        assert plane.cloud.writes == ["delete load_refunds", "update refunds"]
+        assert plane.condition() == ("True", "Applied")
+
+    def test_it_stays_where_runs_cannot_be_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plane = self.taken_out()
+        monkeypatch.setattr(plane.runs, "open", lambda project: (_ for _ in ()).throw(Denied("dynamodb:Query")))
+        plane.look()
+        assert plane.cloud.writes == ["update role"]
+        assert plane.condition() == ("False", "Denied")

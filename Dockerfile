@@ -10,7 +10,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 meshplane
 
-WORKDIR /home/meshplane/domain
+WORKDIR /opt/domain
 # Dependencies and jars first: they change seldom.
 COPY --chown=meshplane requirements requirements
 COPY --chown=meshplane pyproject.toml dev domain.json ./

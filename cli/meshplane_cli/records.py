@@ -95,7 +95,7 @@ def job_runs(target: Target, run: Run) -> list[JobRun]:
     names = {step.job for step in run.steps.values()} | ({target.naming.job(run.project, run.job)} if run.job else set())
     names |= set(_jobs_of(target, run.execution))
     found = [one for name in sorted(names) for one in _runs_of(target, name) if one.run.get("run_id") == run.run_id]
-    return sorted(found, key=lambda one: (one.started, one.step, one.attempt))
+    return sorted(found, key=lambda one: (one.started, one.step, one.round, one.attempt))
 
 
 def rows_written(outboxes: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -6,26 +6,31 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from meshplane.aws.clients import Clients
-from meshplane.model import gating
 from meshplane.model.publishing import Request
 from meshplane_cli.local.repairs import functions
 from tests.aws.test_pipeline_runs import LOAD, REVENUE, RUN, Execute, execute, notices
-from tests.unit.kinds.sample import CONTEXT, PLANE, side_by_side, with_steps
+from tests.unit.kinds.sample import CONTEXT, PLANE, SALES, side_by_side, with_steps
 
 __all__ = ["execute"]  # the fixture
 Answers = dict[str, list[str]]
 
 
 @pytest.fixture
+def gated(execute: Execute) -> Execute:
+    """The same, of a project whose jobs write what is published."""
+    return partial(execute, sales=SALES)
+
+
+@pytest.fixture
 def publishing(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], list[dict[str, Any]]]:
-    """Gates on, and a publish_tables that fails as told, step by step; its requests in the order in which they came."""
-    monkeypatch.setattr(gating, "GATES_ON", True)
+    """A publish_tables that fails as told, step by step; its requests in the order in which they came."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -61,30 +66,30 @@ def starts(runs: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [(row["--meshplane-step"], row["--meshplane-attempt"], row["--meshplane-gate"]) for row in rows]
 
 
-def test_what_a_step_wrote_is_published_before_the_next_reads_it(execute: Execute, publishing: Any) -> None:
+def test_what_a_step_wrote_is_published_before_the_next_reads_it(gated: Execute, publishing: Any) -> None:
     asked = publishing({})
-    end, runs = execute(with_steps(LOAD, REVENUE))
+    end, runs = gated(with_steps(LOAD, REVENUE))
     assert end["status"] == "SUCCEEDED", end
     assert starts(runs) == [("load_orders", "0_0", "audit"), ("daily_revenue", "0_0", "audit")]
     assert asked == [{"run": RUN, "step": "load_orders", "attempt": "0_0"}, {"run": RUN, "step": "daily_revenue", "attempt": "0_0"}]
 
 
-def test_the_attempt_that_is_published_is_the_one_that_succeeded(execute: Execute, publishing: Any) -> None:
+def test_the_attempt_that_is_published_is_the_one_that_succeeded(gated: Execute, publishing: Any) -> None:
     from dataclasses import replace
     from datetime import timedelta
 
     asked = publishing({})
-    end, runs = execute(with_steps(replace(LOAD, retry=1, retry_after=timedelta(seconds=1))), {"load_orders": 1})
+    end, runs = gated(with_steps(replace(LOAD, retry=1, retry_after=timedelta(seconds=1))), {"load_orders": 1})
     assert end["status"] == "SUCCEEDED"
     assert [attempt for _, attempt, _ in starts(runs)] == ["0_0", "0_1"]
     assert [request["attempt"] for request in asked] == ["0_1"]
 
 
 @pytest.mark.parametrize("shape", ["sequence", "parallel"])
-def test_main_that_moved_repeats_job_and_gate_on_a_fresh_branch(execute: Execute, publishing: Any, shape: str) -> None:
+def test_main_that_moved_repeats_job_and_gate_on_a_fresh_branch(gated: Execute, publishing: Any, shape: str) -> None:
     asked = publishing({"load_orders": ["MainMoved", "MainMoved", ""]})
     steps = [LOAD, REVENUE] if shape == "sequence" else [side_by_side(LOAD, REVENUE)]
-    end, runs = execute(with_steps(*steps))
+    end, runs = gated(with_steps(*steps))
     assert end["status"] == "SUCCEEDED"
     assert sorted(starts(runs)) == [
         ("daily_revenue", "0_0", "audit"),
@@ -95,11 +100,11 @@ def test_main_that_moved_repeats_job_and_gate_on_a_fresh_branch(execute: Execute
 
 @pytest.mark.parametrize("notify", ["", "domain"])
 @pytest.mark.parametrize("shape", ["sequence", "parallel"])
-def test_three_rounds_and_no_more(execute: Execute, publishing: Any, clients: Clients, notify: str, shape: str) -> None:
+def test_three_rounds_and_no_more(gated: Execute, publishing: Any, clients: Clients, notify: str, shape: str) -> None:
     clients("sns").create_topic(Name=PLANE.alert_topic_arn.rpartition(":")[2])
     publishing({"load_orders": ["MainMoved"] * 9})
     steps = [LOAD, REVENUE] if shape == "sequence" else [side_by_side(LOAD, REVENUE), REVENUE]
-    end, runs = execute(with_steps(*steps, notify=notify))
+    end, runs = gated(with_steps(*steps, notify=notify))
     assert (end["status"], end["error"]) == ("FAILED", "MainMoved")
     assert len([step for step, _, _ in starts(runs) if step == "load_orders"]) == 3
     assert len(notices()) == (1 if notify else 0)
@@ -107,11 +112,11 @@ def test_three_rounds_and_no_more(execute: Execute, publishing: Any, clients: Cl
 
 @pytest.mark.parametrize("notify", ["", "domain"])
 def test_a_gate_that_says_no_fails_the_run_by_name_and_nothing_follows(
-    execute: Execute, publishing: Any, clients: Clients, notify: str
+    gated: Execute, publishing: Any, clients: Clients, notify: str
 ) -> None:
     clients("sns").create_topic(Name=PLANE.alert_topic_arn.rpartition(":")[2])
     asked = publishing({"load_orders": ["GateFailed"]})
-    end, runs = execute(with_steps(LOAD, REVENUE, notify=notify))
+    end, runs = gated(with_steps(LOAD, REVENUE, notify=notify))
     assert (end["status"], end["error"]) == ("FAILED", "GateFailed")
     assert "GateFailed it is" in end["cause"]
     assert starts(runs) == [("load_orders", "0_0", "audit")]
@@ -119,19 +124,11 @@ def test_a_gate_that_says_no_fails_the_run_by_name_and_nothing_follows(
     assert len(notices()) == (1 if notify else 0)
 
 
-def test_a_fault_of_aws_is_tried_again(execute: Execute, publishing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_aws_is_tried_again(gated: Execute, publishing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from meshplane.model import asl_gate
 
     monkeypatch.setitem(asl_gate._AGAIN, "IntervalSeconds", 1)
     asked = publishing({"load_orders": ["ServiceFault", ""]})
-    end, runs = execute(with_steps(LOAD))
+    end, runs = gated(with_steps(LOAD))
     assert end["status"] == "SUCCEEDED"
     assert (len(runs), len(asked)) == (1, 2)
-
-
-def test_while_gates_are_off_nothing_is_published(execute: Execute, publishing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gating, "GATES_ON", False)
-    asked = publishing({})
-    end, runs = execute(with_steps(LOAD))
-    assert (end["status"], asked) == ("SUCCEEDED", [])
-    assert "--meshplane-gate" not in runs[0]["arguments"]

@@ -64,7 +64,7 @@ def _show(found: Target, record: Run, steps: list[tuple[JobRun, list[str]]], fau
     last: Fault | None = None
     newest = {one.step or one.job: one.job_run_id for one, _ in steps}
     for one, _ in steps:
-        attempt = f" attempt {one.attempt + 1}" if one.attempt else ""
+        attempt = f" round {one.round + 1}" * bool(one.round) + f" attempt {one.attempt + 1}" * bool(one.attempt)
         show(f"  {one.step or one.job}{attempt}: {one.state}")
         if newest[one.step or one.job] == one.job_run_id:  # a retry mostly says the same once more
             last = faults[one.job_run_id] or last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from dataclasses import asdict
@@ -11,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from meshplane.aws.executions import SqsTriggers, job_run_of
-from meshplane.aws.faults import translated
+from meshplane.aws.executions import SqsTriggers
 from meshplane.errors import NotFound, Rejected
-from meshplane.model.runs import PipelinePolicy, Run, run_id, settle_params
+from meshplane.model.quarantine import run_params
+from meshplane.model.runs import PipelinePolicy, Run, run_id
 from meshplane.model.windows import iso, moment
 from meshplane_cli.output import OK, PROBLEMS, USAGE, WAITS, CliError, emit, say, show
-from meshplane_cli.records import ENDED, as_run, store
+from meshplane_cli.records import ENDED, store
 from meshplane_cli.releases import provenance
+from meshplane_cli.single_jobs import SingleJob, refuse_unless_ended
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, split_name, target
 
 LOOK_EVERY = 0.5
@@ -33,7 +33,10 @@ def command(
     env: EnvOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Start a pipeline or one job in AWS. A pipeline's run obeys its concurrency: it may have to wait."""
+    """Start a pipeline or one job in AWS. A pipeline's run obeys its concurrency: it may have to wait.
+
+    A job that writes tables which are published goes through its gate, so its end is always waited for.
+    """
     project, what = split_name(name, "pipeline")
     found = target(env)
     given = _params(param or [])
@@ -41,13 +44,25 @@ def command(
     if policies is None:
         raise CliError(f"{project} is not published in {found.env}", mend=f"meshplane publish {project}")
     if what in policies:
-        started = _start_pipeline(found, project, what, policies[what], given, window)
-        look = _pipeline_look(found, project, started)
+        started = start_pipeline(found, project, what, policies[what], given, window)
+        look = pipeline_look(found, project, started)
     else:
-        started, look = _start_job(found, project, what, list(policies), given)
+        job = _job(found, project, what, given)
+        started, gated = str(job.run["run_id"]), _known(job, list(policies))
+        if gated:
+            say(f"{name}: run {started}; it writes through a gate, so its end is waited for")
+            ended = refuse_unless_ended(job.through_the_gate(lambda one: _wait(one, timeout, as_json)), started)
+            _tell(started, ended, as_json)
+            raise typer.Exit(OK if ended.status == "SUCCEEDED" else PROBLEMS)
+        look = job.start()
     if not as_json:
         say(f"{name}: run {started}")
-    run = _wait(look, timeout, as_json) if wait else None
+    follow(started, look, timeout if wait else 0, as_json)
+
+
+def follow(started: str, look: Any, timeout: float, as_json: bool) -> None:
+    """Wait up to `timeout` seconds (0: not at all) for a run's end, and tell it. Ends with the exit code that it means."""
+    run = _wait(look, timeout, as_json) if timeout else None
     _tell(started, run, as_json)
     raise typer.Exit(_code(run) if wait else OK)
 
@@ -66,9 +81,10 @@ def _params(pairs: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _start_pipeline(found: Target, project: str, pipeline: str, policy: PipelinePolicy, given: dict[str, str], window: str) -> str:
+def start_pipeline(found: Target, project: str, pipeline: str, policy: PipelinePolicy, given: dict[str, str], window: str = "") -> str:
+    """Send the message that starts a run; its id. Raises CliError for parameters or a window that the pipeline does not take."""
     try:
-        settle_params(policy.params, given)
+        run_params(policy.params, given)
     except Rejected as wrong:
         raise CliError(str(wrong), code=USAGE) from wrong
     try:
@@ -86,31 +102,25 @@ def _start_pipeline(found: Target, project: str, pipeline: str, policy: Pipeline
     return run_id(project, pipeline, "", str(event["id"]), moment(iso(now)))
 
 
-def _pipeline_look(found: Target, project: str, started: str) -> Any:
+def pipeline_look(found: Target, project: str, started: str) -> Any:
+    """What `follow` asks for the run as it is now."""
     return lambda: store(found).run(project, started)
 
 
-def _start_job(found: Target, project: str, job: str, pipelines: list[str], given: dict[str, str]) -> tuple[str, Any]:
-    physical = found.naming.job(project, job)
+def _job(found: Target, project: str, job: str, given: dict[str, str]) -> SingleJob:
     now = datetime.now(UTC)
     started = run_id(project, job, "", str(uuid.uuid4()), now)
-    run = Run(started, project, "", "RUNNING", "", "manual", iso(now), params=given).input()["run"]
-    arguments = {"--meshplane-run": json.dumps(run), "--meshplane-step": job, "--meshplane-attempt": "0"}
-    glue = found.clients("glue")
+    return SingleJob(found, project, job, Run(started, project, "", "RUNNING", "", "manual", iso(now), params=given).input()["run"])
+
+
+def _known(job: SingleJob, pipelines: list[str]) -> bool:
+    """Whether it is gated. Raises CliError naming what there is when there is no such job."""
     try:
-        with translated("glue:StartJobRun", physical):
-            job_run_id = glue.start_job_run(JobName=physical, Arguments=arguments)["JobRunId"]
+        return job.gated()
     except NotFound as missing:
-        known = ", ".join(f"{project}.{one}" for one in pipelines) or "no pipeline"
-        raise CliError(
-            f"{project} has neither a pipeline nor a job '{job}' in {found.env}", allowed=f"{known}, or a job", code=USAGE
-        ) from missing
-
-    def look() -> Run:
-        with translated("glue:GetJobRun", physical):
-            return as_run(project, job, job_run_of(physical, glue.get_job_run(JobName=physical, RunId=job_run_id)["JobRun"]))
-
-    return started, look
+        known = ", ".join(f"{job.project}.{one}" for one in pipelines) or "no pipeline"
+        message = f"{job.project} has neither a pipeline nor a job '{job.job}' in {job.target.env}"
+        raise CliError(message, allowed=f"{known}, or a job", code=USAGE) from missing
 
 
 def _wait(look: Any, timeout: float, quiet: bool) -> Run | None:

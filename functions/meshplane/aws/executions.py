@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -90,17 +91,19 @@ def job_run_of(job: str, found: Mapping[str, Any]) -> JobRun:
     """A job run as Glue answers it; also for the command line's listing."""
     arguments = found.get("Arguments") or {}
     started, ended = (iso(found[key]) if found.get(key) else "" for key in ("StartedOn", "CompletedOn"))
-    attempt = str(arguments.get("--meshplane-attempt", "0"))
+    told = re.fullmatch(r"(?:(\d+)_)?(\d+)", str(arguments.get("--meshplane-attempt", "0")))
+    begun, attempt = (int(told[1] or 0), int(told[2])) if told else (0, 0)
     return JobRun(
         job,
         found["Id"],
         found["JobRunState"],
         _object(arguments.get("--meshplane-run")),
         arguments.get("--meshplane-step", ""),
-        int(attempt) if attempt.isdecimal() else 0,
+        attempt,
         started,
         ended,
         found.get("ErrorMessage", ""),
+        begun,
     )
 
 

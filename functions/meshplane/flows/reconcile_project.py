@@ -18,7 +18,6 @@ from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
 from meshplane.flows.remove_project import Removal, remove
-from meshplane.model import gating
 from meshplane.model.gating import gates
 from meshplane.model.manifest import joined, load
 from meshplane.model.naming import is_project
@@ -208,8 +207,8 @@ def _bringing(manifests: Manifests, project: str, prepared: Prepared) -> Callabl
 
 
 def _gated_names(gates: Mapping[str, Any]) -> frozenset[str]:
-    """`database.table` of every table that is published through a gate; none while gates are off."""
-    return frozenset(f"{gate['database']}.{gate['name']}" for gate in gates.values()) if gating.GATES_ON else frozenset()
+    """`database.table` of every table that is published through a gate."""
+    return frozenset(f"{gate['database']}.{gate['name']}" for gate in gates.values())
 
 
 def _standing(converged: Converged) -> frozenset[str]:

@@ -62,10 +62,11 @@ def job_run_ended(ports: RunPorts, job_run: JobRun) -> str:
     project, run_id = str(job_run.run.get("project", "")), str(job_run.run.get("run_id", ""))
     if status is None or not (project and run_id):
         return ""
-    step = StepEnd(job_run.job, job_run.job_run_id, job_run.state, job_run.attempt, job_run.started, job_run.ended, job_run.error)
+    times = (job_run.started, job_run.ended)
+    step = StepEnd(job_run.job, job_run.job_run_id, job_run.state, job_run.attempt, *times, job_run.error, job_run.round)
     name = job_run.step or job_run.job
     if job_run.run.get("pipeline"):
-        known = ports.runs.step_ended(project, run_id, f"{name}#{job_run.attempt}", step)
+        known = ports.runs.step_ended(project, run_id, job_run.key, step)
         return run_id if known else ""
     alone = Run(
         run_id,
@@ -82,7 +83,7 @@ def job_run_ended(ports: RunPorts, job_run: JobRun) -> str:
         by=str(job_run.run.get("by", "")),
         error="" if status == "SUCCEEDED" else job_run.state,
         cause=job_run.error,
-        steps={f"{name}#{job_run.attempt}": step},
+        steps={job_run.key: step},
     )
     return run_id if ports.runs.put(alone) else ""
 

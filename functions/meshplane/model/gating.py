@@ -14,10 +14,6 @@ from meshplane.model.naming import Naming
 from meshplane.model.project import Project, Table
 from meshplane.model.rules import Rule
 
-GATES_ON = False
-"""Whether compiled pipelines write through gates: then job steps write to branches and publish_tables moves `main`. One switch, until the
-library and the plane have both proven it."""
-
 
 @dataclass(frozen=True, slots=True)
 class GatedRule:
@@ -64,8 +60,8 @@ def gated(project: Project) -> Mapping[str, Table]:
 
 
 def gated_jobs(project: Project) -> frozenset[str]:
-    """The jobs whose steps are followed by publish_tables; none while gates are off."""
-    tables = gated(project) if GATES_ON else {}
+    """The jobs whose steps are followed by publish_tables."""
+    tables = gated(project)
     return frozenset(job.name for job in project.jobs.values() if any(write.table in tables for write in job.writes))
 
 

@@ -194,7 +194,7 @@ class TriggerMessage:
 
 @dataclass(frozen=True, slots=True)
 class StepEnd:
-    """One job run of a run, as Glue reported its end."""
+    """One job run of a run, as Glue reported its end. `round` counts how often job and gate began anew because `main` had moved."""
 
     job: str
     job_run_id: str
@@ -203,6 +203,7 @@ class StepEnd:
     started: str = ""
     ended: str = ""
     error: str = ""
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,12 @@ class JobRun:
     started: str = ""
     ended: str = ""
     error: str = ""
+    round: int = 0
+
+    @property
+    def key(self) -> str:
+        """What tells it from the step's other job runs: `load#1`, in a later round `load#2_0`."""
+        return f"{self.step or self.job}#{f'{self.round}_' if self.round else ''}{self.attempt}"
 
 
 GLUE_STATUS: Mapping[str, Status] = {

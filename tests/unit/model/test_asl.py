@@ -58,9 +58,18 @@ def test_a_busy_job_is_asked_again_and_the_run_reaches_every_step(shape: str) ->
             arguments = state["Parameters"]["Arguments"]
             assert arguments["--meshplane-step"] == name
             assert arguments["--meshplane-run.$"] == "States.JsonToString($.run)"
-            assert arguments["--meshplane-attempt.$"] == "States.Format('{}', $$.State.RetryCount)"
-        if state["Type"] in ("Task", "Parallel"):
+            assert arguments["--meshplane-attempt.$"] == "States.Format('{}_{}', $.gate.round, $$.State.RetryCount)"
+            assert state["ResultPath"] == "$.gate.job", "publish_tables is told which attempt it was that succeeded"
+        elif state["Type"] in ("Task", "Parallel"):
             assert state["ResultPath"] is None, f"{name} would overwrite the run that later steps read"
+
+
+def test_what_writes_nothing_that_is_published_has_no_gate() -> None:
+    project = replace(SALES, jobs={name: replace(job, writes=()) for name, job in SALES.jobs.items()})
+    (state,) = json.loads(asl.compile_steps(with_steps(LOAD), project, CONTEXT))["States"].values()
+    assert state["Parameters"]["Arguments"]["--meshplane-attempt.$"] == "States.Format('{}', $$.State.RetryCount)"
+    assert "--meshplane-gate" not in state["Parameters"]["Arguments"]
+    assert state["ResultPath"] is None
 
 
 def test_the_only_retry_is_the_declared_one() -> None:
@@ -85,8 +94,10 @@ def test_after_the_notice_the_run_fails_with_the_error_it_had() -> None:
     assert failed == {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"}
 
 
-def test_without_a_notice_nothing_is_caught() -> None:
-    assert all("Catch" not in state for _, state in states_of(compiled(SHAPES["parallel"])))
+def test_without_a_notice_only_a_moved_main_is_caught() -> None:
+    caught = [catch["ErrorEquals"] for _, state in states_of(compiled(SHAPES["parallel"])) for catch in state.get("Catch", ())]
+    assert caught
+    assert all(names == ["MainMoved"] for names in caught)
 
 
 def test_an_own_topic_hears_of_it() -> None:

@@ -33,12 +33,16 @@ write_iceberg(items.groupBy("name").count().withColumnRenamed("count", "items"),
 """
 
 
-def test_a_built_in_and_a_script_run_here(plane: Plane) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _shop(plane: Plane) -> None:
     for part in ("glue_jobs", "functions"):  # a checkout has them
         (plane.folder / part).symlink_to(ROOT / part)
     plane.write("shop", MANIFEST, {"jobs/count.py": SCRIPT})
     plane.sync("shop")
     assert plane.synced("shop") == ("True", "Applied"), plane.text("shop")
+
+
+def test_a_built_in_and_a_script_run_here(plane: Plane) -> None:
     landed = plane.folder / "items.csv"
     landed.write_text("id,name\n1,apple\n2,pear\n3,apple\n", encoding="utf-8")
     plane.aws("s3", "cp", str(landed), f"s3://{plane.bucket('raw')}/shop/items_raw/dt=2026-01-01/items.csv")
@@ -65,7 +69,7 @@ def test_files_of_ones_own_are_read_instead_of_the_tables(plane: Plane) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'meshplane query "select * from shop.names"' in done.stderr
     names = plane.catalog.load_table(f"{plane.stack.naming.database('curated')}.shop_names").scan().to_arrow().to_pylist()
-    assert {row["name"]: row["items"] for row in names} == {"apple": 2, "pear": 1, "fig": 2}
+    assert [row["items"] for row in names if row["name"] == "fig"] == [2]
     assert plane.keys("raw", "shop/items_raw/") == raw
 
 
@@ -74,7 +78,7 @@ def test_files_of_ones_own_are_read_instead_of_the_tables(plane: Plane) -> None:
     [
         ("items.csv", "'items.csv' is not TABLE=PATH"),
         ("items_raw=nowhere.csv", "there is no nowhere.csv"),
-        ("items=items.csv", "load does not read items"),
+        ("items=projects", "load does not read items"),
         ("items_raw=projects", "must hold files of one format"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Asks S3 to write under bucket policies with and without conditions, and whether access logs are written at once."""
+"""Asks S3 to write under bucket policies with and without conditions, whether access logs are written at once, and who hears of keys."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def probe() -> None:
     s3.put_object(Bucket="bucket-data", Key="k", Body=b"x")
     ask("access_logs", lambda: s3.list_objects_v2(Bucket="bucket-logs")["KeyCount"])
     ask("logging_is_shown", lambda: s3.get_bucket_logging(Bucket="bucket-data")["LoggingEnabled"]["TargetPrefix"])
+    s3.put_object(Bucket="bucket-data", Key="sealed", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="key-1")
+    for name, agent in (("key_told", "aws-sdk"), ("key_told_to_hadoop", "Hadoop 3.3.4, aws-sdk-java/1.12.262")):
+        s3.meta.events.register("before-send.s3.HeadObject", lambda request, agent=agent, **_: _as(request, agent), unique_id="agent")
+        ask(name, lambda: s3.head_object(Bucket="bucket-data", Key="sealed").get("SSEKMSKeyId", "none"))
+        s3.meta.events.unregister("before-send.s3.HeadObject", unique_id="agent")
+
+
+def _as(request: Any, agent: str) -> None:
+    request.headers["User-Agent"] = agent
 
 
 run(probe)

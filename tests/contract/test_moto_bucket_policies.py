@@ -1,4 +1,4 @@
-"""The repairs of bucket policies' conditions and of access logs beside moto's own behaviour."""
+"""The repairs of bucket policies' conditions, of access logs and of Hadoop's copies beside moto's own behaviour."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def test_access_logs_are_configured_and_not_delivered(both: tuple[Answers, Answe
     assert both[0]["access_logs"] > 0, "moto has changed: see whether the repair can go"
     assert both[1]["access_logs"] == 0
     assert both[0]["logging_is_shown"] == both[1]["logging_is_shown"] == "s3/"
+
+
+def test_hadoop_alone_hears_of_no_key(both: tuple[Answers, Answers]) -> None:
+    assert [answers["key_told"] for answers in both] == ["key-1", "key-1"]
+    assert [answers["key_told_to_hadoop"] for answers in both] == ["key-1", "none"]

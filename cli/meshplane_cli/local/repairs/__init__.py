@@ -27,6 +27,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
         functions,
         glue,
         glue_job_runs,
+        hadoop_copies,
         identity,
         locks,
         log_groups,
@@ -45,6 +46,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     s3.apply(publish)
     bucket_policies.apply()
     access_logs.apply()
+    hadoop_copies.apply()
     dynamodb.apply()
     events.apply(to_targets)
     sqs.apply()

@@ -31,6 +31,7 @@ VERBS = {
     "runs": "The runs of a project, newest first.",
     "logs": "What happened in a run: the fault first, then the next command to try.",
     "query": "Rows of a table by SQL, without starting Spark.",
+    "quarantine": "Rows that broke a table's contract: show, replay.",
     "files": "Which raw files a job has consumed; --reset forgets them.",
     "run-local": "Run one job here, on local Spark.",
     "test": "Run the tests of jobs: rows that stand, a run, rows that are expected.",

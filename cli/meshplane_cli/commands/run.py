@@ -57,14 +57,14 @@ def command(
         look = job.start()
     if not as_json:
         say(f"{name}: run {started}")
-    follow(started, look, timeout if wait else 0, as_json)
+    follow(started, look, timeout if wait else None, as_json)
 
 
-def follow(started: str, look: Any, timeout: float, as_json: bool) -> None:
-    """Wait up to `timeout` seconds (0: not at all) for a run's end, and tell it. Ends with the exit code that it means."""
-    run = _wait(look, timeout, as_json) if timeout else None
+def follow(started: str, look: Any, timeout: float | None, as_json: bool) -> None:
+    """Wait up to `timeout` seconds (None: not at all) for a run's end, and tell it. Ends with the exit code that it means."""
+    run = _wait(look, timeout, as_json) if timeout is not None else None
     _tell(started, run, as_json)
-    raise typer.Exit(_code(run) if wait else OK)
+    raise typer.Exit(OK if timeout is None else _code(run))
 
 
 def _code(run: Run | None) -> int:

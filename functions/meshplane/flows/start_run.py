@@ -16,7 +16,8 @@ from typing import Any
 from meshplane.errors import AlreadyExists, PlaneError, Rejected
 from meshplane.flows.run_slots import RunPorts, change_slots, start_open, undeclared
 from meshplane.model import windows
-from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id, settle_params
+from meshplane.model.quarantine import run_params
+from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id
 from meshplane.model.slots import Change, Pending, Slots, admit, collect, skipped, take
 
 # A rule is live a little before the reconcile that made it has written its pipeline's policy, and wiped state takes a sweep to come back.
@@ -202,7 +203,7 @@ def _asked(policy: PipelinePolicy, run: Run, window: tuple[str, str], params: Ma
     """Window and parameters filled in; a wrong parameter is a person's fault: recorded, since to try again would not mend it."""
     run = replace(run, window_start=window[0], window_end=window[1])
     try:
-        return replace(run, params=settle_params(policy.params, params))
+        return replace(run, params=run_params(policy.params, params))
     except Rejected as wrong:
         return skipped(run, str(wrong))
 

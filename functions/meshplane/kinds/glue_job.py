@@ -12,8 +12,8 @@ from meshplane.model.access import table_name, waits
 from meshplane.model.context import Context
 from meshplane.model.job_arguments import JobFiles
 from meshplane.model.project import Job, Project
+from meshplane.model.quarantine import quarantines
 from meshplane.model.resource import Difference, Id, Seen, Want
-
 
 NAME = "glue_job"
 
@@ -76,6 +76,8 @@ class GlueJob:
         )
         own = [project.tables[ref.table] for ref in job.reads if ref.project == project.name]
         own += [project.tables[write.table] for write in job.writes]
+        aside = quarantines(project)
+        own += [aside[write.table] for write in job.writes if write.table in aside]
         tables = {Id("iceberg_table" if t.is_iceberg else "hive_table", table_name(t, project, context), t.name) for t in own}
         needs = frozenset({role_id("job", project.name, context), *tables})
         named = frozenset(key for key in (files.script, files.sql, *files.py_files, *files.wheels, *files.jars) if key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from meshplane.model import quarantine
 from meshplane.model.context import Context
 from meshplane.model.evolution import Evolution, evolve, impossible
 from meshplane.model.project import PartitionField, Project, SortField, Table
@@ -91,8 +92,9 @@ class IcebergTable:
     holds_data = True
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[IcebergTableSpec]]:
-        """One per declared Iceberg table of any layer. A table needs nothing: its database is the baseline's."""
-        for table in project.tables.values():
+        """One per declared Iceberg table of any layer, and its quarantine where its contract needs one. A table needs nothing: its database
+        is the baseline's."""
+        for table in quarantine.tables(project):
             if table.is_iceberg:
                 yield Want(table_id(project, table, context), _spec(project, table, context), refused=_refused(table))
 

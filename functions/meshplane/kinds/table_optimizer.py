@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from meshplane.kinds import iceberg_table
+from meshplane.model import quarantine
 from meshplane.model.context import Context
 from meshplane.model.project import Optimizers, Project, Table
 from meshplane.model.resource import Difference, Effect, Id, Seen, Want
@@ -37,7 +38,7 @@ class TableOptimizer:
         """Three per Iceberg table, each with the role that it names: while that settles, `flows/apply` sends one canary ahead."""
         role = Id("role", context.naming.role("optimizer", project.name))
         arn = context.naming.role_arn("optimizer", project.name)
-        for table in project.tables.values():
+        for table in quarantine.tables(project):
             if not table.is_iceberg:
                 continue
             of = iceberg_table.table_id(project, table, context)

@@ -125,6 +125,7 @@ class Table:
     format_version: int = 2
     rules: tuple[Rule, ...] = ()  # declared ones, domain-wide defaults filled in
     contract: Contract = field(default_factory=Contract)
+    has_contract: bool = False  # whether the author wrote one: without, nothing is put aside
     allow_empty: bool = False
     contract_file: str = ""  # an ODCS file in the project's folder; `manifest.joining` has joined its rules when it is read
     deprecate: Mapping[str, date] = field(default_factory=dict)  # column → the last day on which consumers may rely on it

@@ -76,6 +76,7 @@ def table(name: str, part: TablePart, defaults: RuleDefaults = promises.NO_DEFAU
         properties={key: str(byte_size(value)) if key.endswith("-bytes") else value for key, value in part.properties.items()},
         rules=tuple(promises.rule(each, form, defaults) for each, form in part.rules.items()),
         contract=promises.contract(part.contract),
+        has_contract="contract" in part.model_fields_set,
         allow_empty=part.allow_empty,
         contract_file=part.contract.file or "",
         deprecate={column: form.until for column, form in part.deprecate.items()},

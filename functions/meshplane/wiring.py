@@ -25,7 +25,7 @@ from meshplane.aws.ingest_store import S3IngestStore
 from meshplane.aws.kinds import adapters
 from meshplane.aws.listings import Listings
 from meshplane.aws.manifest_store import S3Manifests
-from meshplane.aws.publisher import AwsPublisher
+from meshplane.aws.publisher import AwsPublisher, PublishRecords
 from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
 from meshplane.aws.runs_store import DynamoRuns
@@ -142,7 +142,7 @@ def sweep(context: Any) -> Swept:
     """One sweep of projects and of their runs."""
     names = naming(context.invoked_function_arn)
     queue = reconcile_queue(context)
-    runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
+    runs = SweepPorts(run_ports(context), RawLandings(clients(), names), PublishRecords(clients(), names))
     return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
 
 

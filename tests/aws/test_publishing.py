@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
-from meshplane.errors import GateFailed, MainMoved
-from meshplane.model.publishing import CAUSES, PROPERTY, Request
+from meshplane.aws.publisher import PublishRecords
+from meshplane.errors import GateFailed, MainMoved, ServiceFault
+from meshplane.model.publishing import CAUSES, PROPERTY, Request, announcements
 from meshplane.model.resource import Id, Want
 from meshplane.model.status import Condition
 from meshplane.plan.conditions import judge, past_the_gate, with_commits
@@ -125,6 +126,26 @@ def test_killed_at_every_write_a_repeat_ends_the_same(world: Estate, at: int, re
     for name in ("orders", "items"):
         runs = [snapshot.summary["run_id"] for snapshot in world.load(name).snapshots()]
         assert runs == [RUN], "the run is there once"
+
+
+def test_whoever_hears_of_a_publication_twice_hears_the_same(world: Estate) -> None:
+    world.table()
+    world.state()
+    world.record(world.written())
+    window = {"window_start": "2030-01-01T00:00:00Z", "window_end": "2030-01-02T00:00:00Z"}
+    run = {"run_id": RUN, "project": "sales", "pipeline": "daily", **window}
+    world.lose = lambda call: call == "events:PutEvents"
+    with pytest.raises(ServiceFault):
+        world.publish(run=run)
+    world.lose = lambda call: False
+    world.publish(run=run)
+    first, *more = [event["detail"] for event in world.heard()]
+    assert more
+    assert all(other == first for other in more)
+    assert first == announcements(world.note())[0]
+    assert {key: first[key] for key in window} == window
+    assert PublishRecords(world.own, NAMING).of_run("sales", RUN) == [world.note()]
+    assert PublishRecords(world.own, NAMING).of_run("sales", "none") == []
 
 
 def test_a_lost_reply_of_the_catalog_is_no_second_commit(world: Estate) -> None:

@@ -29,6 +29,7 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
     "runs": ("runs_store.py", "DynamoRuns"),
     "executions": ("executions.py", "AwsExecutions"),
     "landings": ("executions.py", "RawLandings"),
+    "publications": ("publisher.py", "PublishRecords"),
     "states": ("state_store.py", "DynamoStates"),
     "manifests": ("manifest_store.py", "S3Manifests"),
     "releases": ("releases.py", "SsmReleases"),

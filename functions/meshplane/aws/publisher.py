@@ -19,11 +19,26 @@ from meshplane.aws.runs_store import DynamoRuns
 from meshplane.errors import NotFound
 from meshplane.kinds.iceberg_table import TOMBSTONE, owner_of
 from meshplane.model.naming import Naming
-from meshplane.model.publishing import MAIN, PROPERTY, Candidate
+from meshplane.model.publishing import EVENT_SOURCE, MAIN, PROPERTY, TABLE_PUBLISHED, Candidate
 from meshplane.ports import AppliedGates, TableLook
 
-SOURCE, PUBLISHED = "meshplane", "Table Published"
 DAY_MS = 86_400_000
+
+
+class PublishRecords:
+    """What runs left of their publications, for the sweep."""
+
+    def __init__(self, clients: Clients, naming: Naming) -> None:
+        self._clients, self._naming = clients, naming
+
+    def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """One listing, and a read for each step that published."""
+        bucket, prefix = self._naming.bucket("refined"), f"{self._naming.of('runs_prefix', project=project)}{run_id}/publish-"
+        with translated("s3:ListObjectsV2", f"{bucket}/{prefix}"):
+            pages = self._clients("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+        with translated("s3:GetObject", f"{bucket}/{prefix}"):
+            return [dict(json.loads(self._clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read())) for key in keys]
 
 
 class AwsPublisher:
@@ -88,12 +103,13 @@ class AwsPublisher:
     def announce(self, events: Sequence[Mapping[str, Any]]) -> None:
         """The default bus takes ten a request."""
         for at in range(0, len(events), 10):
-            entries = [{"Source": SOURCE, "DetailType": PUBLISHED, "Detail": json.dumps(detail)} for detail in events[at : at + 10]]
-            with translated("events:PutEvents", PUBLISHED):
+            named = {"Source": EVENT_SOURCE, "DetailType": TABLE_PUBLISHED}
+            entries = [{**named, "Detail": json.dumps(detail)} for detail in events[at : at + 10]]
+            with translated("events:PutEvents", TABLE_PUBLISHED):
                 answer = self._clients("events").put_events(Entries=entries)
             for entry in answer.get("Entries", ()):
                 if entry.get("ErrorCode"):
-                    raise refused("events:PutEvents", entry["ErrorCode"], entry.get("ErrorMessage", ""), PUBLISHED)
+                    raise refused("events:PutEvents", entry["ErrorCode"], entry.get("ErrorMessage", ""), TABLE_PUBLISHED)
 
     def _key(self, project: str, run_id: str, name: str) -> str:
         return f"{self._naming.of('runs_prefix', project=project)}{run_id}/{name}.json"

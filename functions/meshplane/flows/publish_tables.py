@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshplane.errors import Conflict, GateFailed, MainMoved, ServiceFault
-from meshplane.model.publishing import Candidate, Request, candidates, check, published_value, read_record
+from meshplane.model.publishing import Candidate, Request, announcements, candidates, check, published_value, read_record
 from meshplane.model.windows import iso, moment
 from meshplane.ports import Clock, Publisher, TableLook
 
@@ -57,14 +57,15 @@ def publish_tables(publisher: Publisher, clock: Clock, event: Mapping[str, Any])
     ended = Published(request, found, len(pending), _since(record, clock))
     if not pending and before.get("state") == "done":
         return ended
-    started = iso(clock.now())
+    note = _note(request, str(record.get("pipeline", "")), found, iso(clock.now()))
+    if before.get("tables") == note["tables"]:  # a repeated call tells of the same moment: its events are the same
+        note["started"] = before["started"]
     if pending:
-        publisher.keep(request.project, request.run_id, request.step, _note("intent", request, found, started))
+        publisher.keep(request.project, request.run_id, request.step, note)
     for one in pending:
         _publish(publisher, one, request, looks[one.gate.table])
-    publisher.announce([_told(one, request, record) for one in found])
-    done = {**_note("done", request, found, str(before.get("started") or started)), "ended": iso(clock.now())}
-    publisher.keep(request.project, request.run_id, request.step, done)
+    publisher.announce(announcements(note))
+    publisher.keep(request.project, request.run_id, request.step, {**note, "state": "done", "ended": iso(clock.now())})
     return ended
 
 
@@ -94,15 +95,11 @@ def _publish(publisher: Publisher, one: Candidate, request: Request, look: Table
     raise MainMoved(f"{one.gate.table}: other writers committed first {ATTEMPTS} times")
 
 
-def _note(state: str, request: Request, tables: Sequence[Candidate], started: str) -> dict[str, Any]:
+def _note(request: Request, pipeline: str, tables: Sequence[Candidate], started: str) -> dict[str, Any]:
     named = {"run_id": request.run_id, "project": request.project, "step": request.step, "attempt": request.attempt}
-    return {"schema": 1, "state": state, **named, "started": started, "ended": "", "tables": [one.to_json() for one in tables]}
-
-
-def _told(one: Candidate, request: Request, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The event's detail: what another project needs to know, and nothing that changes when it is told again."""
-    run = {"run_id": request.run_id, "pipeline": str(record.get("pipeline", "")), "step": request.step}
-    return {"schema": 1, "project": request.project, "table": one.gate.table, "snapshot": str(one.snapshot), **run}
+    window = dict(zip(("window_start", "window_end"), request.window, strict=True))
+    told = {"pipeline": pipeline, **window, "started": started, "ended": "", "tables": [one.to_json() for one in tables]}
+    return {"schema": 1, "state": "intent", **named, **told}
 
 
 def _since(record: Mapping[str, Any], clock: Clock) -> float:

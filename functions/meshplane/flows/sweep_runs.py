@@ -1,22 +1,24 @@
 """What no event told us: called (through `wiring`) by the sweep for all projects, every few minutes.
 
 It closes runs whose end was lost, starts what holds a place and was never started, settles files whose look was lost, and sends
-anew what never became a run: files, ticks of schedules, successes of other pipelines. All of it goes the same ways as the events
-would have, under the same ids, so that an event which was only late finds its run there.
+anew what never became a run: files, ticks of schedules, successes of other pipelines, publications of tables. All of it goes the
+same ways as the events would have, under the same ids, so that an event which was only late finds its run there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from meshplane.errors import PlaneError
 from meshplane.flows.record_run import execution_ended
 from meshplane.flows.run_slots import RunPorts, change_slots, close_run, start_open
 from meshplane.flows.start_run import settle, take_files
 from meshplane.model.cron import due
+from meshplane.model.publishing import announcements
 from meshplane.model.runs import PipelinePolicy, Run, TriggerMessage, TriggerPolicy, run_id
 from meshplane.model.slots import Change, Ended, Slots
 from meshplane.model.windows import iso, moment
@@ -28,12 +30,21 @@ BETWEEN_LISTINGS = timedelta(hours=1)
 MISSED_AT_ONCE = 24  # ticks of one schedule that one sweep makes up for
 
 
+class Publications(Protocol):
+    """What runs published."""
+
+    def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """The publish records that a run left, in the order of its steps' names."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SweepPorts:
     """What the sweep of runs needs."""
 
     run: RunPorts
     landings: Landings
+    publications: Publications
 
 
 def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, PlaneError]:
@@ -56,6 +67,7 @@ def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, Plane
     for project, policies in known.items():
         try:
             _send_lost_successes(ports.run, project, policies, ends)
+            _send_lost_publications(ports, project, policies, ends)
         except PlaneError as fault:
             faults[project] = fault
     return faults
@@ -79,6 +91,23 @@ def _send_lost_successes(
             for ended in ends.get(trigger.upstream, ()) if trigger.kind == "pipeline" else ():
                 if ended.status == "SUCCEEDED" and _looked_for(ports, trigger, moment(ended.at)):
                     _send_success(ports, project, pipeline, name, trigger, ended)
+
+
+def _send_lost_publications(
+    ports: SweepPorts, project: str, policies: Mapping[str, PipelinePolicy], ends: Mapping[str, Iterable[Ended]]
+) -> None:
+    """For each table trigger: what runs of the upstream project published, whatever became of those runs afterwards."""
+    triggers = [(pipeline, name, one) for pipeline, p in policies.items() for name, one in p.triggers.items() if one.kind == "table"]
+    for pipeline, name, trigger in triggers:
+        runs = [ended for where, all_ended in ends.items() if where.partition(".")[0] == trigger.upstream for ended in all_ended]
+        for ended in runs:
+            if not _looked_for(ports.run, trigger, moment(ended.at)):
+                continue
+            for note in ports.publications.of_run(trigger.upstream, ended.run_id):
+                for told in announcements(note) if note.get("state") == "done" else ():
+                    if told["table"] == trigger.table:
+                        event = {"id": f"sweep-{ended.run_id}", "detail": told}
+                        _send_unless_run(ports.run, TriggerMessage("", project, pipeline, name, "table", event, moment(told["published"])))
 
 
 def _mend(ports: RunPorts, project: str, pipeline: str, policy: PipelinePolicy | None, slots: Slots) -> None:

@@ -1,4 +1,4 @@
-"""The rules that start pipelines: files that arrived in raw, another pipeline's success. Pure.
+"""The rules that start pipelines: files that arrived in raw, another pipeline's success, a table that was published. Pure.
 
 A rule makes exactly the message of docs/contracts.md §4 and hands it to the trigger queue; what it cannot deliver goes to a
 dead-letter queue. Schedules are a kind of their own: rules have no time zone.
@@ -13,8 +13,10 @@ from typing import Any
 
 from meshplane.kinds.comparing import differences
 from meshplane.kinds.state_machine import machine_id
+from meshplane.model.access import foreign_table
 from meshplane.model.context import Context
-from meshplane.model.project import FilesTrigger, Pipeline, PipelineTrigger, Project
+from meshplane.model.project import FilesTrigger, Pipeline, PipelineTrigger, Project, TableRef, TableTrigger
+from meshplane.model.publishing import EVENT_SOURCE, TABLE_PUBLISHED
 from meshplane.model.resource import Difference, Id, Seen, Want
 
 TARGET = "trigger-queue"  # the id of the one target
@@ -53,7 +55,7 @@ def canonical_pattern(pattern: str | Mapping[str, Any]) -> str:
 
 
 def message(project: str, pipeline: str, trigger: str, kind: str) -> dict[str, Any]:
-    """The envelope of docs/contracts.md §4, without its event. `kind` is `files`, `pipeline` or `schedule`."""
+    """The envelope of docs/contracts.md §4, without its event. `kind` is `files`, `pipeline`, `table` or `schedule`."""
     return {"schema": 1, "project": project, "pipeline": pipeline, "trigger": trigger, "kind": kind}
 
 
@@ -63,12 +65,12 @@ def template(project: str, pipeline: str, trigger: str, kind: str) -> str:
 
 
 class EventRule:
-    """One per trigger of files or of another pipeline."""
+    """One per trigger of files, of another pipeline or of a published table."""
 
     name = "event_rule"
 
     def desired(self, project: Project, context: Context) -> Iterable[Want[EventRuleSpec]]:
-        """On the default bus, where S3 and Step Functions put their events."""
+        """On the default bus, where S3, Step Functions and publish_tables put their events."""
         for pipeline in project.pipelines.values():
             for trigger in pipeline.triggers:
                 match trigger:
@@ -76,10 +78,12 @@ class EventRule:
                         yield self._want(trigger, "files", _arrivals(trigger, project, context), pipeline, project, context)
                     case PipelineTrigger():
                         yield self._want(trigger, "pipeline", _success(trigger, context), pipeline, project, context)
+                    case TableTrigger():
+                        yield self._want(trigger, "table", _publication(trigger), pipeline, project, context)
 
     def _want(
         self,
-        trigger: FilesTrigger | PipelineTrigger,
+        trigger: FilesTrigger | PipelineTrigger | TableTrigger,
         kind: str,
         pattern: Mapping[str, Any],
         pipeline: Pipeline,
@@ -92,7 +96,7 @@ class EventRule:
         description = f"Trigger {trigger.name} of pipeline {pipeline.name} of project {project.name}"
         spec = EventRuleSpec(canonical_pattern(pattern), (target,), trigger.enabled, description)
         name = context.naming.rule(project.name, pipeline.name, trigger.name)
-        waits = _waits(trigger, project, context) if isinstance(trigger, PipelineTrigger) else ""
+        waits = "" if isinstance(trigger, FilesTrigger) else _waits(trigger, project, context)
         needs = frozenset({machine_id(project.name, pipeline.name, context)})
         return Want(Id("event_rule", name, f"{pipeline.name}.{trigger.name}"), spec, needs, waits=waits)
 
@@ -120,10 +124,20 @@ def _success(trigger: PipelineTrigger, context: Context) -> Mapping[str, Any]:
     return {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"], "detail": detail}
 
 
-def _waits(trigger: PipelineTrigger, project: Project, context: Context) -> str:
-    """A pipeline of a project that is not published yet is a stated wait, not a failure."""
+def _publication(trigger: TableTrigger) -> Mapping[str, Any]:
+    detail = {"project": [trigger.project], "table": [trigger.table]}
+    return {"source": [EVENT_SOURCE], "detail-type": [TABLE_PUBLISHED], "detail": detail}
+
+
+def _waits(trigger: PipelineTrigger | TableTrigger, project: Project, context: Context) -> str:
+    """What another project has not published or granted yet is a stated wait, not a failure."""
     if trigger.project == project.name:
         return ""
+    if isinstance(trigger, TableTrigger):
+        found, why = foreign_table(TableRef(trigger.project, trigger.table), project.name, context)
+        if found and found.layer == "raw":
+            return f"waits for project '{trigger.project}' to judge table '{trigger.table}': raw tables are not published"
+        return why
     other = context.neighbours.get(trigger.project)
     if other is None or not other.published:
         return f"waits for project '{trigger.project}' to be published: it has pipeline {trigger.project}.{trigger.pipeline}"

@@ -129,6 +129,7 @@ CODES = (
     "trigger-option",
     "files-trigger",
     "ref-pipeline",
+    "table-trigger",
     "trigger-self",
     "trigger-circle",
     "schedule-form",

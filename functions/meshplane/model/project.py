@@ -216,7 +216,17 @@ class PipelineTrigger:
     enabled: bool = True
 
 
-Trigger = ScheduleTrigger | FilesTrigger | PipelineTrigger
+@dataclass(frozen=True, slots=True)
+class TableTrigger:
+    """A table (of this or of another project) was published: `main` moved to judged data."""
+
+    name: str
+    project: str
+    table: str
+    enabled: bool = True
+
+
+Trigger = ScheduleTrigger | FilesTrigger | PipelineTrigger | TableTrigger
 
 
 @dataclass(frozen=True, slots=True)

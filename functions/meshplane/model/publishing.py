@@ -17,6 +17,7 @@ from meshplane.model.gating import GatedRule, GatedTable
 
 MAIN = "main"
 PROPERTY = "meshplane.published"  # table property: snapshot, run and digest of the last publication, as JSON
+EVENT_SOURCE, TABLE_PUBLISHED = "meshplane", "Table Published"  # of the event on the default bus
 ROUNDS = 3  # how often job and gate are tried while others move `main`
 
 CAUSES: Mapping[str, str] = {
@@ -62,6 +63,7 @@ class Request:
     run_id: str
     step: str
     attempt: str
+    window: tuple[str, str] = ("", "")
 
     @staticmethod
     def read(event: Mapping[str, Any]) -> Request:
@@ -74,7 +76,8 @@ class Request:
         texts = [field if isinstance(field, str) and field else "" for field in fields]
         if not all(texts) or not _ATTEMPT.fullmatch(texts[3]) or any("/" in text for text in texts):
             raise GateFailed("bad-request", f"project, run_id, step and an attempt like 0_1 are needed, not {fields}")
-        return Request(*texts)
+        start, end = (field if isinstance(field := told.get(name), str) else "" for name in ("window_start", "window_end"))
+        return Request(texts[0], texts[1], texts[2], texts[3], (start, end))
 
     @property
     def branch(self) -> str:
@@ -282,6 +285,13 @@ def published_value(candidate: Candidate, request: Request) -> str:
     """The table property's text."""
     told = {"snapshot": candidate.snapshot, "run_id": request.run_id, "digest": candidate.gate.digest}
     return json.dumps(told, separators=(",", ":"))
+
+
+def announcements(note: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The details of the events that a publish record stands for, one a table: the same however often they are told."""
+    named = {key: str(note.get(key, "")) for key in ("project", "run_id", "pipeline", "step", "window_start", "window_end")}
+    told = {"schema": 1, **named, "published": str(note.get("started", ""))}
+    return [{**told, "table": str(one["table"]), "snapshot": str(one["snapshot"])} for one in note.get("tables", ())]
 
 
 def main(raw: Mapping[str, Any]) -> int | None:

@@ -15,17 +15,20 @@ from typing import Any, Literal
 
 from meshplane.errors import Rejected
 from meshplane.model.asl_ingest import sources_of
-from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger, Trigger
+from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger, TableTrigger, Trigger
 from meshplane.model.windows import iso, moment
 
-Kind = Literal["files", "schedule", "pipeline", "manual", "settle", "ended"]
+Kind = Literal["files", "schedule", "pipeline", "table", "manual", "settle", "ended"]
 Status = Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED"]
 OPEN: frozenset[str] = frozenset({"WAITING", "RUNNING"})
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerPolicy:
-    """One trigger, as start_run and the sweep need it. `since`: when it came to be as it is; the sweep looks no further back."""
+    """One trigger, as start_run and the sweep need it. `since`: when it came to be as it is; the sweep looks no further back.
+
+    `upstream`: `project.pipeline`, or the project whose `table` was published.
+    """
 
     kind: str
     settle_seconds: int = 0
@@ -46,6 +49,8 @@ class TriggerPolicy:
                 return TriggerPolicy("schedule", timezone=trigger.timezone, expression=trigger.expression, enabled=trigger.enabled)
             case PipelineTrigger():
                 return TriggerPolicy("pipeline", upstream=f"{trigger.project}.{trigger.pipeline}", enabled=trigger.enabled)
+            case TableTrigger():
+                return TriggerPolicy("table", table=trigger.table, upstream=trigger.project, enabled=trigger.enabled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +164,12 @@ class TriggerMessage:
     def time(self) -> datetime:
         """When what it tells of happened (a schedule: when it was due); when it was sent, if the event does not say.
 
-        For an execution it is the moment it stopped, which every copy of the event and the execution itself tell alike.
+        For an execution it is the moment it stopped, for a publication the one in its record: every copy of the event tells them alike.
         """
         if self.kind == "pipeline" and self.detail.get("stopDate"):
             return datetime.fromtimestamp(int(self.detail["stopDate"]) // 1000, UTC)
+        if self.kind == "table" and self.detail.get("published"):
+            return moment(str(self.detail["published"]))
         return moment(str(self.event["time"])) if self.event.get("time") else self.sent
 
     def arrival(self) -> Arrival:
@@ -175,7 +182,9 @@ class TriggerMessage:
 
     @property
     def upstream(self) -> Mapping[str, Any]:
-        """The run whose success this event tells of, as its execution's input has it; empty where it has none."""
+        """The run whose success or publication this event tells of; empty where it names none."""
+        if self.kind == "table":
+            return self.detail
         try:
             run = json.loads(self.detail.get("input") or "{}").get("run")
         except (ValueError, AttributeError):  # an execution that a person started with an input of their own
@@ -184,11 +193,13 @@ class TriggerMessage:
 
     @property
     def identity(self) -> str:
-        """Equal for every copy of one event: a schedule's due time, the upstream run, the caller's id."""
+        """Equal for every copy of one event: a schedule's due time, the upstream run, the published snapshot, the caller's id."""
         if self.kind == "schedule":
             return str(self.event.get("time", ""))
         if self.kind == "pipeline":
             return str(self.detail.get("executionArn") or self.event.get("id", ""))
+        if self.kind == "table":
+            return "{project}.{table}@{snapshot}".format_map({"project": "", "table": "", "snapshot": "", **self.detail})
         return str(self.event.get("id", ""))
 
 

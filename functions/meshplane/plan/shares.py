@@ -9,7 +9,7 @@ from typing import Any
 from meshplane.model import types
 from meshplane.model.context import Neighbour, SharedRead, SharedTable
 from meshplane.model.naming import Naming
-from meshplane.model.project import CsvFormat, PipelineTrigger, Project, Table
+from meshplane.model.project import CsvFormat, PipelineTrigger, Project, Table, TableTrigger
 from meshplane.model.rules import Contract
 from meshplane.model.types import Field
 
@@ -17,8 +17,8 @@ from meshplane.model.types import Field
 def references(project: Project) -> frozenset[str]:
     """The other projects whose tables or pipelines this one names."""
     tables = {read.project for job in project.jobs.values() for read in job.reads}
-    pipelines = {t.project for p in project.pipelines.values() for t in p.triggers if isinstance(t, PipelineTrigger)}
-    return frozenset((tables | pipelines) - {project.name, ""})
+    triggers = {t.project for p in project.pipelines.values() for t in p.triggers if isinstance(t, PipelineTrigger | TableTrigger)}
+    return frozenset((tables | triggers) - {project.name, ""})
 
 
 def shares(project: Project, naming: Naming, standing: Collection[str], before: Mapping[str, Any]) -> dict[str, Any]:

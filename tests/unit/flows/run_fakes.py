@@ -189,6 +189,16 @@ class FakeQueue:
 
 
 @dataclass
+class Notes:
+    """The publish records of runs."""
+
+    of: dict[tuple[str, str], list[dict[str, object]]] = field(default_factory=dict)
+
+    def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, object]]:
+        return self.of.get((project, run_id), [])
+
+
+@dataclass
 class Asked:
     """The reconcile queue: who was asked for."""
 

@@ -12,7 +12,8 @@ from meshplane.errors import Denied, Throttled
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import PATIENCE, read_and_start, start_run
 from meshplane.model.project import Param
-from meshplane.model.runs import Arrival, Run
+from meshplane.model.runs import Arrival, Run, TriggerMessage
+from meshplane.model.windows import iso
 from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
 
 
@@ -139,6 +140,22 @@ def test_a_run_takes_over_the_window_of_the_run_that_started_it() -> None:
     start_run(at.ports, [message("pipeline", "after", {"detail": {"executionArn": "arn:x", "stopDate": 1893456000000, "input": window}})])
     run = only(at, "RUNNING")
     assert (run.window_start, run.window_end) == ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z")
+
+
+def test_a_publication_starts_one_run_however_often_it_is_told_and_the_next_snapshot_another() -> None:
+    at = world(window="day", when_busy="queue")
+
+    def told(snapshot: str, at_time: datetime) -> TriggerMessage:
+        window = {"window_start": "2030-01-01T00:00:00Z", "window_end": "2030-01-02T00:00:00Z"}
+        detail = {"project": "customers", "table": "contacts", "snapshot": snapshot, "published": iso(NOON), **window}
+        return message("table", "contacts_published", {"id": iso(at_time), "time": iso(at_time), "detail": detail})
+
+    start_run(at.ports, [told("7", NOON), told("7", NOON + timedelta(seconds=9)), told("8", NOON + timedelta(seconds=10))])
+    first, second = at.runs.records.values()
+    assert (first.kind, first.trigger, first.status, second.status) == ("table", "contacts_published", "RUNNING", "WAITING")
+    assert (first.window_start, first.window_end) == ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"), (
+        "the window of the run that published"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from meshplane.errors import PlaneError, Throttled
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import start_run
 from meshplane.flows.sweep_runs import SweepPorts, success_event, sweep_runs
+from meshplane.model.publishing import announcements
 from meshplane.model.runs import Arrival, PipelinePolicy, TriggerPolicy
 from meshplane.model.windows import iso
-from tests.unit.flows.run_fakes import MACHINE, NOON, World, arrived, manual, message, world
+from tests.unit.flows.run_fakes import MACHINE, NOON, Notes, World, arrived, manual, message, world
 
 UPSTREAM = MACHINE.replace("sales", "customers")
 
@@ -28,8 +29,10 @@ class Bucket:
         return [file for file in self.files if iso(after) <= file.at < iso(before)]
 
 
-def sweep(at: World, bucket: Bucket | None = None, projects: tuple[str, ...] = ("sales",)) -> dict[str, PlaneError]:
-    faults = dict(sweep_runs(SweepPorts(at.ports, bucket or Bucket()), projects))
+def sweep(
+    at: World, bucket: Bucket | None = None, projects: tuple[str, ...] = ("sales",), notes: Notes | None = None
+) -> dict[str, PlaneError]:
+    faults = dict(sweep_runs(SweepPorts(at.ports, bucket or Bucket(), notes or Notes()), projects))
     start_run(at.ports, at.queue.due())
     return faults
 
@@ -136,6 +139,31 @@ def test_a_success_that_downstream_never_heard_of_is_told_once_more() -> None:
     assert [one.run_id for one in at.runs.records.values() if one.project == "sales"] == [run.run_id]
 
 
+def note(run_id: str, state: str = "done", table: str = "contacts", snapshot: int = 7) -> dict[str, object]:
+    """The publish record of customers.daily's step."""
+    named = {"project": "customers", "run_id": run_id, "pipeline": "daily", "step": "load", "window_start": "", "window_end": ""}
+    return {"schema": 1, "state": state, **named, "started": iso(NOON), "tables": [{"table": table, "snapshot": snapshot}]}
+
+
+def test_a_publication_that_nobody_heard_of_is_told_once_more_under_the_id_it_would_have_had() -> None:
+    at = without(world(), "nightly", "landed", "after")
+    policy = at.runs.known["sales"]["daily"]
+    trigger = TriggerPolicy("table", table="contacts", upstream="customers", since=iso(NOON - timedelta(days=1)))
+    at.runs.known["sales"]["daily"] = replace(policy, triggers={"contacts_published": trigger})
+    ended = upstream(at).rpartition(":")[2]
+    notes = Notes({("customers", ended): [note(ended, "intent"), note(ended, table="other"), note(ended)]})
+    sweep(at, projects=("customers", "sales"), notes=notes)
+    assert not [run for run in at.runs.records.values() if run.project == "sales"], "it may only be late"
+    at.clock.advance(minutes=6)
+    sweep(at, projects=("customers", "sales"), notes=notes)
+    [run] = [run for run in at.runs.records.values() if run.project == "sales"]
+    assert (run.kind, run.trigger, run.status) == ("table", "contacts_published", "RUNNING")
+    (told,) = announcements(note(ended))
+    start_run(at.ports, [message("table", "contacts_published", {"id": "late", "time": iso(at.clock.now()), "detail": told})])
+    sweep(at, projects=("customers", "sales"), notes=notes)
+    assert [one.run_id for one in at.runs.records.values() if one.project == "sales"] == [run.run_id]
+
+
 def test_what_waits_for_a_pipeline_that_is_gone_is_skipped() -> None:
     at = world(when_busy="queue")
     start_run(at.ports, [manual("1"), manual("2")])
@@ -193,4 +221,4 @@ def test_a_fault_while_successes_are_passed_on_is_told() -> None:
         raise Throttled("slow down")
 
     at.queue.send = throttled  # type: ignore[method-assign]
-    assert list(sweep_runs(SweepPorts(at.ports, Bucket()), ("sales", "customers"))) == ["sales"]
+    assert list(sweep_runs(SweepPorts(at.ports, Bucket(), Notes()), ("sales", "customers"))) == ["sales"]

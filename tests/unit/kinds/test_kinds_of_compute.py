@@ -18,9 +18,10 @@ from meshplane.kinds.event_rule import canonical_pattern
 from meshplane.model.access import INLINE_LIMIT
 from meshplane.model.context import Context, Neighbour
 from meshplane.model.job_arguments import CATALOG
-from meshplane.model.project import FilesTrigger, Job, OwnAsl, Pipeline, Project, ScheduleTrigger
+from meshplane.model.project import FilesTrigger, Job, OwnAsl, Pipeline, Project, ScheduleTrigger, TableTrigger
 from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.resource import Id, Seen, Want
+from meshplane.plan.shares import references
 from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, DAILY, MERGE, NAMING, PLANE, REVENUE, SALES, TOP, table
 
 KINDS: tuple[Any, ...] = (role.KIND, glue_job.KIND, log_group.KIND, state_machine.KIND, event_rule.KIND, schedule_group.KIND, schedule.KIND)
@@ -58,6 +59,37 @@ def test_physical_names() -> None:
         "f01-sales-pipeline-daily-dev",
         "f01-sales-top-dev",
     ]
+
+
+PUBLISHED = replace(SALES, pipelines={"daily": Pipeline("daily", triggers=(TableTrigger("fed", "customers", "contacts"),))})
+
+
+def test_a_table_trigger_matches_the_publications_of_that_table() -> None:
+    want = wants(event_rule.KIND, PUBLISHED)["daily.fed"]
+    assert json.loads(want.spec.pattern) == {
+        "source": ["meshplane"],
+        "detail-type": ["Table Published"],
+        "detail": {"project": ["customers"], "table": ["contacts"]},
+    }
+    assert json.loads(want.spec.targets[0].template.replace("<aws.events.event.json>", "{}"))["kind"] == "table"
+    assert want.waits == ""
+    own = replace(PUBLISHED, pipelines={"daily": Pipeline("daily", triggers=(TableTrigger("fed", "sales", "orders"),))})
+    assert wants(event_rule.KIND, own)["daily.fed"].waits == ""
+    assert references(PUBLISHED) == {"customers"}, "who is told when it changes"
+
+
+WAITING_FOR_TABLES = [
+    (Neighbour("customers", False, {}, ()), "to be published"),
+    (replace(CUSTOMERS, tables={}), "to declare and apply table 'contacts'"),
+    (replace(CUSTOMERS, tables={"contacts": replace(CONTACTS, readers=("finance",))}), "readers does not name 'sales'"),
+    (replace(CUSTOMERS, tables={"contacts": replace(CONTACTS, layer="raw")}), "raw tables are not published"),
+]
+
+
+@pytest.mark.parametrize(("neighbour", "why"), WAITING_FOR_TABLES, ids=[row[1] for row in WAITING_FOR_TABLES])
+def test_a_table_trigger_waits_until_both_sides_agree(neighbour: Neighbour, why: str) -> None:
+    context = replace(CONTEXT, neighbours={"customers": neighbour})
+    assert why in wants(event_rule.KIND, PUBLISHED, context)["daily.fed"].waits
 
 
 ROLES = [

@@ -199,12 +199,32 @@ def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
         " onDelete: purge, name: x }\n"
         "dashboard: default\n"
         "jobs:\n  l: { script: a.py }\npipelines:\n"
-        "  p:\n    steps: [{ map: x }, { when: x }]\n    triggers: { t: { table: a.b } }\n"
+        "  p:\n    steps: [{ map: x }, { when: x }]\n    triggers: { t: { all: [a.b] } }\n"
         "policy: { adopt: named }\nenvironments: { dev: { tables.o.onDelete: purge } }\n"
     )
     problems = manifest.check(text, file="f", project="sales")
     assert {problem.code for problem in problems} == {"not-delivered"}
     assert len(problems) == 10
+
+
+@pytest.mark.parametrize(
+    ("table", "codes"),
+    [
+        ("orders", ["trigger-self"]),
+        ("orderz", ["ref-table"]),
+        ("sales.orders", ["ref-own"]),
+        ("a.b.c", ["ref-form"]),
+        ("customers.contacts", []),
+    ],
+)
+def test_what_a_table_trigger_may_name(table: str, codes: list[str]) -> None:
+    text = HEAD + (
+        "tables:\n  orders_raw: { layer: raw, format: csv, columns: { id: string } }\n"
+        "  orders: { layer: refined, columns: { id: long }, key: [id] }\n"
+        "jobs:\n  load: { use: merge, reads: orders_raw, writes: orders }\n"
+        f"pipelines:\n  daily: {{ steps: [load], triggers: {{ again: {{ table: {table} }} }} }}\n"
+    )
+    assert [problem.code for problem in manifest.check(text, file="f", project="sales")] == codes
 
 
 def test_a_fault_hides_no_other_and_brings_no_echo() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from meshplane.errors import Rejected
-from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger
+from meshplane.model.project import FilesTrigger, Param, Pipeline, PipelineTrigger, ScheduleTrigger, TableTrigger
 from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id, settle_params
 from meshplane.model.slots import MAX_BYTES, Pending, Slots, Waiting, admit, take
 
@@ -21,6 +21,7 @@ PIPELINE = Pipeline(
         FilesTrigger("landed", "orders_raw", timedelta(seconds=10)),
         ScheduleTrigger("nightly", "cron(0 6 * * ? *)", "Europe/Berlin", enabled=False),
         PipelineTrigger("after", "customers", "daily"),
+        TableTrigger("contacts_published", "customers", "contacts"),
     ),
     window="day",
     params={"country": Param("string", "DE")},
@@ -39,6 +40,7 @@ def test_a_policy_says_all_of_its_pipeline_and_survives_the_store() -> None:
     assert (policy.triggers["landed"].settle_seconds, policy.triggers["landed"].table) == (10, "orders_raw")
     assert (policy.triggers["nightly"].timezone, policy.triggers["nightly"].enabled) == ("Europe/Berlin", False)
     assert policy.triggers["after"].upstream == "customers.daily"
+    assert (policy.triggers["contacts_published"].upstream, policy.triggers["contacts_published"].table) == ("customers", "contacts")
     stored = json.loads(json.dumps(policy.to_json()), parse_int=Decimal)
     assert PipelinePolicy.from_json(stored) == policy
 

@@ -14,7 +14,7 @@ from meshplane.model.problems import Loc, did_you_mean
 
 _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?"
 _ARN = r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(\d{12}|aws|):\S+"
-KINDS = ("schedule", "files", "pipeline")
+KINDS = ("schedule", "files", "pipeline", "table")
 
 
 def check(scope: Scope) -> None:
@@ -101,7 +101,7 @@ def _trigger(scope: Scope, loc: Loc, part: TriggerPart) -> None:
             add(
                 "trigger-kind",
                 loc,
-                "a trigger is exactly one of schedule, files, pipeline",
+                "a trigger is exactly one of schedule, files, pipeline, table",
                 found=" and ".join(given) or "none of them",
                 allowed=", ".join(KINDS),
             )
@@ -119,6 +119,27 @@ def _trigger(scope: Scope, loc: Loc, part: TriggerPart) -> None:
             add("files-trigger", (*loc, "files"), message, found=part.files, allowed="layer: raw with format csv, json or parquet")
     if part.pipeline is not None:
         _pipeline_reference(scope, (*loc, "pipeline"), part.pipeline)
+    if part.table is not None:
+        _published_table(scope, (*loc, "table"), part.table)
+
+
+def _published_table(scope: Scope, loc: Loc, reference: str) -> None:
+    owner, dot, name = reference.partition(".")
+    names = scope.names("tables")
+    if dot:
+        if not (re.fullmatch(r"[a-z][a-z0-9]{1,19}", owner) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+            scope.findings.add("ref-form", loc, f"'{reference}' names no table", found=reference, allowed="table, or project.table")
+        elif owner == scope.project:
+            scope.findings.add("ref-own", loc, "an own table is named without the project", found=reference, mend=name)
+        return
+    table = scope.table(reference)
+    if reference not in names:
+        scope.findings.add("ref-table", loc, f"no table '{reference}' in this project", mend=did_you_mean(reference, names))
+    elif table and (table.layer == "raw" or not any(w.table == reference for job in scope.document.jobs.values() for w in job.writes)):
+        message = f"only refined and curated tables that a job writes are published, '{reference}' is none"
+        scope.findings.add(
+            "table-trigger", loc, message, found=reference, allowed="layer: refined or curated, and named in the `writes` of a job"
+        )
 
 
 def _pipeline_reference(scope: Scope, loc: Loc, reference: str) -> None:
@@ -168,21 +189,21 @@ def jobs_of(steps: tuple[StepPart, ...]) -> Iterator[str]:
 
 
 def _circles(scope: Scope) -> None:
-    """No pipeline may start itself: directly, through others, or through files that its own steps write (P7)."""
+    """No pipeline may start itself: directly, through others, or through files or tables that its own steps write (P7)."""
     pipelines = scope.document.pipelines
     starts: dict[str, list[tuple[str, str]]] = {name: [] for name in pipelines}  # who starts what, by which trigger
     for name, part in pipelines.items():
         for trigger, form in part.triggers.items():
             if form.pipeline in pipelines:
                 starts[str(form.pipeline)].append((name, trigger))
-            for writer, other in pipelines.items() if form.files else ():
+            for writer, other in pipelines.items() if form.files or form.table else ():
                 written = {
                     write.table
                     for job in jobs_of(other.steps or ())
                     if job in scope.document.jobs
                     for write in scope.document.jobs[job].writes
                 } | {scope.document.sources[source].into for source in sources_of(other.steps or ()) if source in scope.document.sources}
-                if form.files in written:
+                if (form.files or form.table) in written:
                     starts[writer].append((name, trigger))
     reported: set[frozenset[str]] = set()
     for name in pipelines:

@@ -201,5 +201,6 @@ def trigger(own: str, name: str, part: TriggerPart) -> plain.Trigger:
         return plain.ScheduleTrigger(name, part.schedule, part.timezone, part.enabled)
     if part.files is not None:
         return plain.FilesTrigger(name, part.files, part.settle, part.enabled)
-    owner, dot, other = (part.pipeline or "").partition(".")
-    return plain.PipelineTrigger(name, owner if dot else own, other if dot else owner, part.enabled)
+    owner, dot, other = (part.pipeline or part.table or "").partition(".")
+    made = plain.TableTrigger if part.table is not None else plain.PipelineTrigger
+    return made(name, owner if dot else own, other if dot else owner, part.enabled)

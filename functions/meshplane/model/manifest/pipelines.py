@@ -34,15 +34,16 @@ Timezone = Annotated[str, Strict(), AfterValidator(check_timezone)]
 
 
 class TriggerPart(Part):
-    """What starts a pipeline: exactly one of schedule, files, pipeline."""
+    """What starts a pipeline: exactly one of schedule, files, pipeline, table."""
 
-    later: ClassVar[Mapping[str, str]] = {"table": "data", "all": "operate", "any": "operate"}
+    later: ClassVar[Mapping[str, str]] = {"all": "operate", "any": "operate"}
 
     schedule: Expression | None = field("cron(0 6 * * ? *), rate(1 hour) or at(2027-01-31T06:00:00).", overlay=True, default=None)
     timezone: Timezone = field("Time zone of the schedule, an IANA name. Default UTC.", overlay=True, default="UTC")
     files: Text | None = field("An own raw table: files arrived under it.", default=None)
     settle: Settle = field("A run starts when nothing has arrived for so long. Default 10s.", overlay=True, default="10s")
     pipeline: Text | None = field("`daily`, or `customers.daily` of another project: it succeeded.", default=None)
+    table: Text | None = field("`orders`, or `customers.contacts` of another project: judged data of it was published.", default=None)
     enabled: Flag = field("Does it start runs? Default true.", overlay=True, default=True)
 
 

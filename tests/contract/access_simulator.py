@@ -196,4 +196,9 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
     return found
 
 
+def granted(document: Mapping[str, Any]) -> set[str]:
+    """The actions of a document's allowing statements."""
+    return {action for row in document["Statement"] if row["Effect"] == "Allow" for action in listed(row["Action"])}
+
+
 NAMES = ("QueueName", "TableName", "LogGroupName", "TopicName", "RoleName")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.e2e import recorded
 from tests.e2e.plane import Plane, plane_in
 
 
@@ -14,3 +16,10 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """Up, the real template deployed, nothing published."""
     with plane_in(tmp_path_factory.mktemp("person") / "checkout") as found:
         yield found
+        recorded.keep(found.stack)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The grants of the functions that nothing of this session used."""
+    for name, actions in recorded.unused().items():
+        terminalreporter.write_line(f"granted to {name} and not used here: {', '.join(actions) or 'nothing'}")

@@ -14,6 +14,7 @@ import pytest
 from meshplane_cli.local import stack as stacks
 from meshplane_cli.local.stack import Stack
 from meshplane_cli.sample_data import Sizes, write
+from tests.e2e import recorded
 from tests.e2e.plain_revenue import daily_revenue
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,12 @@ def test_the_rows_are_those_of_plain_python(stack: Stack, sample: dict[str, Path
     found = curated(stack)
     assert len(found) == len(set(found)) == len(expected) > 1000
     assert set(found) == expected
+
+
+def test_no_role_lacked_a_grant(stack: Stack) -> None:
+    """Functions, jobs and pipelines were judged by their deployed policies at every call."""
+    recorded.keep(stack)
+    assert {"reconcile-project", "start-run", "record-run", "job", "pipeline"} <= set(recorded.seen())
 
 
 def test_the_demo_prints_the_first_rows_and_five_commands(demo: str, sample: dict[str, Path]) -> None:

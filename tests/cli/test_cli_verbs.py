@@ -35,13 +35,11 @@ def commands() -> dict[str, Any]:
     return nested | {verb: command for verb, command in found.items() if not hasattr(command, "commands")}
 
 
-FOR_CI = {"deploy artifacts", "deploy digest", "deploy comment"}  # each answers one word, or a file, to the workflow that calls it
-
-
 def test_every_verb_states_its_exit_codes_and_takes_json(cli: Cli) -> None:
-    without = {name for name, command in commands().items() if not any("--json" in param.opts for param in command.params)}
-    assert without <= FOR_CI
-    told = {name: " ".join(cli(*name.split(), "--help").stdout.split()) for name in commands() if not name.startswith("deploy ")}
+    """But those of `deploy`: each answers one word, or a file, to the workflow that calls it."""
+    mine = {name: command for name, command in commands().items() if not name.startswith("deploy ")}
+    assert [name for name, command in mine.items() if not any("--json" in param.opts for param in command.params)] == []
+    told = {name: " ".join(cli(*name.split(), "--help").stdout.split()) for name in mine}
     assert [name for name, text in told.items() if "Exit codes: 0 done; 1 problems found; 2 not understood" not in text] == []
 
 

@@ -115,7 +115,7 @@ def _quality(rule: Rule, table: Promised) -> dict[str, Any]:
     named = {"name": rule.name, "severity": SEVERITIES[rule.severity]}
     if rule.kind == "not_null" and place:
         made = {**named, "type": "library", "metric": "nullValues", **_limit(rule)}
-    elif rule.kind == "unique":
+    elif rule.kind == "unique" and not rule.threshold_percent:  # ODCS counts duplicates in rows only (datacontract lint)
         arguments = {} if place else {"arguments": {"properties": list(rule.columns)}}
         made = {**named, "type": "library", "metric": "duplicateValues", **arguments, **_limit(rule)}
     elif rule.kind == "in_set" and place:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from dp_foundation import storage
-from dp_foundation.builtin import mapping
+from dp_foundation.builtin import mapping, replay
 from dp_foundation.builtin.declared import job, mode, one_write, options, recorded
 from dp_foundation.config.arguments import Table
 from dp_foundation.config.settings import get_config
@@ -32,6 +33,9 @@ from dp_foundation.spark.session import get_spark
 def run() -> None:
     """The whole job. No new files: nothing is written."""
     target, drop = one_write(), _drop()
+    if (asked := replay.asked(target)) is not None:
+        _land(drop, target, replay.rows(get_spark(app_name=f"replay {target.logical}"), drop, target, asked), again=True)
+        return
     pattern = str(options("from", "format", "pattern").get("pattern") or "*")
     files = [file for file in files_of(drop, lambda key: fnmatchcase(key.rpartition("/")[2], pattern)) if file.size]
     if files and target.is_iceberg:
@@ -58,12 +62,17 @@ def _drop() -> Table:
 
 def _land_rows(drop: Table, target: Table, files: Sequence[FileVersion]) -> None:
     frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files, landing.SOURCE, landing.line(target))
-    mapped = mapping.plan([name for name in frame.columns if name not in (landing.SOURCE, landing.LINE)], target.columns, {})
-    with landing.landed(frame, mapped, target, f"files into {target.logical}") as (rows, count):
+    _land(drop, target, frame)
+
+
+def _land(drop: Table, target: Table, frame: Any, again: bool = False) -> None:
+    mapped = mapping.plan(landing.columns(frame), target.columns, {})
+    with landing.landed(frame, mapped, target, f"files into {target.logical}", drop) as (rows, count):
         current = begin()
         if current is not None:
             current.rows[drop.logical] = count
-        write_iceberg(df=rows, table=target.logical, mode=mode())
+        if count or not again:
+            write_iceberg(df=rows, table=target.logical, mode=mode())
 
 
 def _land_files(drop: Table, target: Table, files: Sequence[FileVersion]) -> None:

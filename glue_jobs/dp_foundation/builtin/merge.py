@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dp_foundation.builtin import mapping
+from dp_foundation.builtin import mapping, replay
 from dp_foundation.builtin.declared import one_read, one_write, options, recorded
 from dp_foundation.config.arguments import Table
 from dp_foundation.contracts import landing
@@ -27,9 +27,13 @@ def run() -> None:
     given = options("map", "latestBy", "deletes", "mode", "late")
     source, target = one_read(), one_write()
     spark = get_spark(app_name=f"merge {target.logical}")
-    frame = read_table(spark, source.logical, source_file=landing.SOURCE, malformed=landing.line(target))
-    mapped = _mapped([name for name in frame.columns if name not in (landing.SOURCE, landing.LINE)], target, given)
-    with landing.landed(frame, mapped, target, f"merge into {target.logical}") as (rows, count):
+    asked = replay.asked(target)
+    if asked is not None:
+        frame = replay.rows(spark, source, target, asked)
+    else:
+        frame = read_table(spark, source.logical, source_file=landing.SOURCE, malformed=landing.line(target))
+    mapped = _mapped(landing.columns(frame), target, given)
+    with landing.landed(frame, mapped, target, f"merge into {target.logical}", source) as (rows, count):
         current = begin()
         if current is not None:
             current.rows[source.logical] = count

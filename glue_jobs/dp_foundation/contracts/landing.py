@@ -13,21 +13,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from dp_foundation.builtin import mapping
 from dp_foundation.config.arguments import Table
 from dp_foundation.contracts import quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.io import raw
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.compiler import broken
 from dp_foundation.quality.tally import Tally
-from dp_foundation.run.current import begin
+from dp_foundation.run.current import begin, files_of
 
 SOURCE = "__source_object"
 LINE = "__line"
-_ROW = "__row"
+POSITION = raw.position(SOURCE)
+ROW = "__row"
+OURS = (SOURCE, LINE, POSITION, ROW)  # what readers and `replay` add to a source's columns
+# Enough digits, so that an instant comes back from the quarantine as it went in; `replay` reads with the same.
+JSON = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+    "ignoreNullFields": "false",
+}
 _DEFAULTS = {"types": "quarantine_row", "nullability": "quarantine_row", "precision": "quarantine_row", "enum": "quarantine_row"}
 
 
@@ -48,24 +58,18 @@ def line(table: Table) -> str:
 
 
 @contextmanager
-def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str) -> Iterator[tuple[Any, int]]:
-    """The rows that may land, cast, and how many; kept in memory as long as the context lasts. Raises DataError for what is frozen, and
-    when no row at all keeps the contract."""
+def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str, source: Table | None = None) -> Iterator[tuple[Any, int]]:
+    """The rows that may land, cast, and how many; kept in memory as long as the context lasts. `source`: the table of files that they were
+    read from, which is asked again where in its files the bad ones stand. Rows that come from the quarantine bring their `ROW`.
+    Raises DataError for what is frozen, and when no row at all keeps the contract."""
     place = quarantine.of(table)
     if place is None:
-        with mapping.apply(frame.drop(SOURCE), mapped, what) as found:
+        with mapping.apply(frame.drop(*OURS), mapped, what) as found:
             yield found
         return
     from pyspark.sql import functions as F
 
-    source = [name for name in frame.columns if name not in (SOURCE, LINE)]
-    told = "`" + SOURCE + "`" if SOURCE in frame.columns else "cast(null as string)"
-    text = f"to_json(struct({', '.join(f'`{name}`' for name in source)}), map('ignoreNullFields', 'false'))"
-    lines = [f"`{LINE}`"] if LINE in frame.columns else []
-    if lines:
-        text = f"CASE WHEN `{LINE}` IS NULL THEN {text} ELSE to_json(struct(`{LINE}`)) END"
-    columns = [f"{m.expression} AS `{m.name}`" for m in mapped]
-    staged = frame.selectExpr(*columns, f"{text} AS `{_ROW}`", f"{told} AS `{SOURCE}`", *lines).persist()
+    staged = _staged(frame, mapped).persist()
     try:
         marked, faults = _marked(staged, mapped, table)
         kept = [f for f in faults if f.mode == "quarantine_row"]
@@ -74,7 +78,10 @@ def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str
             out = out | F.col(fault.flag)
         count = _counted(marked, faults, out, table, what)
         if any(count[f.flag] for f in faults):
-            _put_aside(marked, faults, table, place)
+            bad = _bad(marked, faults)
+            if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
+                bad = _bad(_marked(_staged(_placed(bad, frame, source), mapped), mapped, table)[0], faults)
+            _put_aside(bad, table, place, again=ROW in frame.columns)
         if count["__rows"] and count["__out"] == count["__rows"]:
             raise DataError(f"{what}: each of {count['__rows']} rows breaks the contract; they are in {place.identifier}")
         yield marked.where(~out).select(*(_value(m.name, faults) for m in mapped)), count["__rows"] - count["__out"]
@@ -88,7 +95,7 @@ def land_frame(df: Any, table: str) -> Any:
     if target.table is None:
         raise SchemaMismatchError(f"{target.identifier} is not declared: only the manifest's tables have a contract")
     names = {column.name.lower() for column in target.table.columns}
-    extra = [name for name in df.columns if name.lower() not in names]
+    extra = [name for name in columns(df) if name.lower() not in names]
     mode = (target.table.gate.contract if target.table.gate else {}).get("columns", "freeze")
     if extra and mode != "discard_value":
         raise SchemaMismatchError(
@@ -96,9 +103,40 @@ def land_frame(df: Any, table: str) -> Any:
         )
     if extra:
         get_logger(__name__).warning("%s: columns that are not declared are left out: %s", target.identifier, ", ".join(extra))
-    mapped = mapping.plan(df.columns, target.table.columns, {})
+    mapped = mapping.plan(columns(df), target.table.columns, {})
     context = landed(df, mapped, target.table, f"landing in {target.table.logical}")
     return context.__enter__()[0]
+
+
+def columns(frame: Any) -> list[str]:
+    """The source's own columns of a frame that a reader gave."""
+    return [name for name in frame.columns if name not in OURS]
+
+
+def _staged(frame: Any, mapped: Sequence[mapping.Mapped]) -> Any:
+    from pyspark.sql import functions as F
+
+    return frame.select(*(F.expr(f"{m.expression} AS `{m.name}`") for m in mapped), *_around(frame))
+
+
+def _placed(bad: Any, frame: Any, source: Table) -> Any:
+    """The files that hold bad rows once more, each record with its position."""
+    held = [row[0] for row in bad.select(SOURCE).distinct().collect()]
+    files = [file for file in files_of(source) if any(unquote(path).endswith(f"/{file.key}") for path in held)]
+    lines = LINE if LINE in frame.columns else ""
+    return raw.numbered(frame.sparkSession, source, files, SOURCE, lines).select(*frame.columns)
+
+
+def _around(frame: Any) -> list[Any]:
+    """The row as it came, and where it came from, beside the mapped columns."""
+    from pyspark.sql import functions as F
+
+    have = set(frame.columns)
+    text = F.to_json(F.struct(*(f"`{name}`" for name in columns(frame))), JSON)
+    if LINE in have:
+        text = F.when(F.col(LINE).isNull(), text).otherwise(F.to_json(F.struct(LINE)))
+    told = [F.col(ROW) if ROW in have else text.alias(ROW), F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)]
+    return [*told, *(F.col(name) for name in (LINE, POSITION) if name in have)]
 
 
 def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tuple[Any, list[Fault]]:
@@ -128,7 +166,8 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
         if m.name in required:
             # A row that asks for a deletion needs its key alone.
             fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
-    marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), f"`{_ROW}`", f"`{SOURCE}`", *flags)
+    kept = [f"`{name}`" for name in (ROW, SOURCE, POSITION) if name in types]
+    marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
         if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":
             # A frozen set is judged by the gate alone, which stops the run.
@@ -159,23 +198,30 @@ def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what:
     return count
 
 
-def _put_aside(marked: Any, faults: Sequence[Fault], table: Table, place: Target) -> None:
+def _bad(marked: Any, faults: Sequence[Fault]) -> Any:
+    """The rows that break something, with their `__reasons`."""
+    from pyspark.sql import functions as F
+
+    why = [F.when(F.col(f.flag), F.struct(*(F.lit(v).alias(k) for k, v in _reason(f).items()))) for f in faults]
+    return marked.withColumn("__reasons", F.filter(F.array(*why), lambda reason: reason.isNotNull())).where(F.size("__reasons") > 0)
+
+
+def _put_aside(bad: Any, table: Table, place: Target, again: bool) -> None:
     from pyspark.sql import functions as F
 
     current, gate = begin(), table.gate
-    why = [F.when(F.col(f.flag), F.struct(*(F.lit(v).alias(k) for k, v in _reason(f).items()))) for f in faults]
-    rows = marked.select(
-        F.filter(F.array(*why), lambda reason: reason.isNotNull()).alias("reasons"),
+    rows = bad.select(
+        F.col("__reasons").alias("reasons"),
         F.lit(gate.digest if gate else "").alias("rule_fingerprint"),
         F.lit(gate.contract.get("version", "") if gate else "").alias("contract_version"),
         F.col(SOURCE).alias("source_object"),
-        F.lit(None).cast("bigint").alias("source_position"),
+        (F.col(POSITION) if POSITION in bad.columns else F.lit(None).cast("bigint")).alias("source_position"),
         F.lit(current.run.run_id if current else "").alias("run_id"),
-        F.col(_ROW).alias("row"),
+        F.col(ROW).alias("row"),
         F.lit("").alias("replayed_by"),
     )
-    # Rows that are equal to the letter in one file are one row in the quarantine.
-    quarantine.put(rows.where(F.size("reasons") > 0).dropDuplicates(["row", "source_object"]), place)
+    # Rows without a position (of an Iceberg table, or a job's own frame) that are equal to the letter are one row in the quarantine.
+    quarantine.put(rows.dropDuplicates(["row", "source_object", "source_position"]), place, again)
 
 
 def _reason(fault: Fault) -> dict[str, str]:

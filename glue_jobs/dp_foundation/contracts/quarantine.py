@@ -1,6 +1,7 @@
 """The quarantine of a table, `{project}_{table}_quarantine`: an Iceberg table of the plane's, which landing fills and `replay` empties.
 
-A row stands there once, however often its file is read: it is told by its source object and its text.
+A row stands there once, however often its file is read: it is told by its source object, its position there and its text. Who takes rows up
+again (`builtin.replay`) claims them first: a claim counts once that run's rows are published, until then the next replay takes them too.
 """
 
 from __future__ import annotations
@@ -31,13 +32,23 @@ def of(table: Table) -> Target | None:
     return Target(table.database, name) if metadata.load(table.database, name) is not None else None
 
 
-def put(rows: Any, place: Target) -> None:
-    """Add the rows (columns as above) that do not stand there already, in one commit on `main`: nobody publishes a quarantine."""
+def put(rows: Any, place: Target, again: bool = False) -> None:
+    """Add the rows (columns as above) that do not stand there already, in one commit on `main`: nobody publishes a quarantine. `again`:
+    they were taken up again and broke the contract once more, so those that stand there wait anew, with the reasons of today."""
     spark = rows.sparkSession
     rows.createOrReplaceTempView("__meshplane_quarantined")
     names = ", ".join(f"`{name}`" for name in COLUMNS)
     values = ", ".join(f"s.`{name}`" for name in COLUMNS)
     same = "q.row = s.row AND q.source_object <=> s.source_object AND q.source_position <=> s.source_position"
-    insert = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"  # noqa: S608  the names are ours
-    statement = f"MERGE INTO {place.identifier} q USING __meshplane_quarantined s ON {same} {insert}"
+    renewed = ", ".join(f"`{name}` = s.`{name}`" for name in ("reasons", "rule_fingerprint", "contract_version", "replayed_by"))
+    insert = f"WHEN MATCHED THEN UPDATE SET {renewed} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+    fresh = f"SELECT {values} FROM __meshplane_quarantined s LEFT ANTI JOIN {place.identifier} q ON {same}"  # noqa: S608  names of ours
+    append = f"INSERT INTO {place.identifier} ({names}) {fresh}"
+    merge = f"MERGE INTO {place.identifier} q USING __meshplane_quarantined s ON {same} {insert}"
+    aside(spark, place, lambda: spark.sql(merge if again else append))
+
+
+def claim(spark: Any, place: Target, condition: str, run_id: str) -> None:
+    """Mark the rows that meet the condition as taken up by this run."""
+    statement = f"UPDATE {place.identifier} SET replayed_by = '{run_id}' WHERE {condition}"  # noqa: S608  `replay` builds the condition
     aside(spark, place, lambda: spark.sql(statement))

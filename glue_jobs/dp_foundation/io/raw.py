@@ -26,9 +26,12 @@ _BZ2_BYTES = 2 * 1024 * 1024  # a block of bzip2 opens only as a whole, and hold
 _GLOB = re.compile(r"([\\{}\[\]*?^])")
 
 
-def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "", malformed: str = "") -> Any:
-    """A DataFrame of the declared columns, then the partition columns, then `source_file` and `malformed` when asked for; empty when there
-    are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others; without it they fail the job.
+def read(
+    spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "", malformed: str = "", pieces: Sequence[str] = ()
+) -> Any:
+    """A DataFrame of the declared columns, then the partition columns, then `source_file` (`position` beside it) and `malformed` when asked
+    for; empty when there are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others; without it
+    they fail the job. `pieces` is `numbered`'s.
 
     Raises SchemaMismatchError for a csv without a required column.
     """
@@ -38,7 +41,7 @@ def read(spark: Any, table: Table, files: Sequence[FileVersion], source_file: st
     for key, header in _headers(table, bucket, [file.key for file in held]):
         groups.setdefault((header, _path_columns(key[len(prefix) :])), []).append(key)
     frames = [_group(spark, table, header, path, keys, malformed) for (header, path), keys in groups.items()]
-    frames = [_shaped(frame, table, source_file, malformed) for frame in frames] or [_empty(spark, table, source_file, malformed)]
+    frames = [_shaped(frame, table, source_file, malformed, pieces) for frame in frames] or [_empty(spark, table, source_file, malformed)]
     return reduce(lambda a, b: a.unionByName(b), frames)
 
 
@@ -137,21 +140,50 @@ def _options(table: Table, malformed: str) -> dict[str, str]:
     return options
 
 
-def _shaped(frame: Any, table: Table, source_file: str, malformed: str) -> Any:
+def _shaped(frame: Any, table: Table, source_file: str, malformed: str, pieces: Sequence[str]) -> Any:
     from pyspark.sql import functions as F
 
     have = {name.lower() for name in frame.columns}
     wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
     columns = [F.col(f"`{name}`") if name.lower() in have else F.lit(None).cast(kind).alias(name) for name, kind in wanted]
     extra = [F.col("_metadata.file_path").alias(source_file)] if source_file else []
+    if source_file:
+        place = F.col("_metadata.row_index") + 1 if table.format == "parquet" else F.lit(None)
+        extra.append(place.cast("bigint").alias(position(source_file)))
+    if pieces:
+        extra += [F.col("_metadata.file_block_start").alias(pieces[0]), F.monotonically_increasing_id().alias(pieces[1])]
     if malformed:
         extra.append(F.col(malformed) if malformed.lower() in have else F.lit(None).cast("string").alias(malformed))
     return frame.select(*columns, *extra)
+
+
+def position(source_file: str) -> str:
+    """The column beside `source_file`: which record of its file a row is, from 1. Parquet knows it; of text it is null until `numbered`."""
+    return f"{source_file}_position"
+
+
+def numbered(spark: Any, table: Table, files: Sequence[FileVersion], source_file: str, malformed: str = "") -> Any:
+    """What `read` gives, with the position of every record of text files; into how many pieces Spark cuts a file makes no difference.
+
+    Spark says where a piece begins, and a task's own count grows by one: the records of the pieces before are counted in another scan. That
+    count makes the frame one that a MERGE does not take as its source, and costs: it is for the files of which a position is asked.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    piece, order, place = "__piece", "__order", position(source_file)
+    frame = read(spark, table, files, source_file, malformed, (piece, order))
+    before = Window.partitionBy(source_file).orderBy(piece).rowsBetween(Window.unboundedPreceding, -1)
+    pieces = frame.groupBy(source_file, piece).agg(F.min(order).alias("__first"), F.count(F.lit(1)).alias("__held"))
+    pieces = pieces.withColumn("__before", F.coalesce(F.sum("__held").over(before), F.lit(0))).drop("__held")
+    number = F.col("__before") + F.col(order) - F.col("__first") + 1
+    return frame.join(F.broadcast(pieces), [source_file, piece]).withColumn(place, number).drop(piece, order, "__first", "__before")
 
 
 def _empty(spark: Any, table: Table, source_file: str, malformed: str) -> Any:
     from pyspark.sql import functions as F
 
     wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
-    wanted += [(name, "string") for name in (source_file, malformed) if name]
+    wanted += [(source_file, "string"), (position(source_file), "bigint")] if source_file else []
+    wanted += [(malformed, "string")] if malformed else []
     return spark.range(0).select(*(F.lit(None).cast(kind).alias(name) for name, kind in wanted))

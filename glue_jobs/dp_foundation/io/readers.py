@@ -27,8 +27,9 @@ def read_iceberg(spark: Any, catalog_db: str = "", table: str = "", columns: Seq
 def read_table(
     spark: Any, table: str, catalog_db: str = "", columns: Sequence[str] = (), source_file: str = "", malformed: str = ""
 ) -> Any:
-    """As `read_iceberg`; of a raw table of files, `source_file` names a column to add that says which file a row came from, and `malformed`
-    one that holds a line that does not parse (without it such a line fails the job)."""
+    """As `read_iceberg`; `source_file` names a column to add that says which file (or Iceberg table) a row came from. Of a raw table of
+    files, `raw.position(source_file)` stands beside it, and `malformed` is one that holds a line that does not parse (without it such a
+    line fails the job)."""
     target = find(table, catalog_db)
     chosen = tuple(columns) or _declared_columns(target.table)
     if target.table is not None and not target.table.is_iceberg:
@@ -36,9 +37,12 @@ def read_table(
         current = begin()
         if current is not None:
             gates.arrived(current, target.table, frame)
-        chosen = (*chosen, *(name for name in (source_file, malformed) if name)) if chosen else chosen
+        added = (*((source_file, raw.position(source_file)) if source_file else ()), *((malformed,) if malformed else ()))
     else:
         frame = _iceberg(spark, target)
+        frame = frame.selectExpr("*", f"'{target.database}.{target.name}' AS `{source_file}`") if source_file else frame
+        added = (source_file,) if source_file else ()
+    chosen = (*chosen, *added) if chosen else chosen
     return frame.select(*chosen) if chosen else frame
 
 

@@ -150,6 +150,22 @@ class Current:
         storage.write_json(self._bucket, self._ledger_key(done.run_id, done.step), done.as_json())
         return True
 
+    def stands(self, run_id: str, table: Table) -> bool:
+        """Whether what another run wrote to the table is on `main`, or that run ended with nothing to write there."""
+        if self._holds((table.database, table.name), run_id):
+            return True
+        prefix = f"{self._prefix}{run_id}/"
+        for record in storage.read_all_json(self._bucket, [k for k in storage.keys_under(self._bucket, prefix) if "/publish-" not in k]):
+            if record.get("job") != self.job.name:
+                continue
+            outputs = [output for output in record.get("outputs", ()) if output.get("table") == table.logical]
+            if record.get("state") in ("done", "nothing") and all(output.get("branch") == "main" for output in outputs):
+                return True
+            note = storage.read_json(self._bucket, f"{prefix}publish-{record.get('step')}.json")
+            if outputs and note is not None and note.get("state") == "done":
+                return True
+        return False
+
     def _holds(self, where: tuple[str, str], run_id: str) -> bool:
         if where not in self.ancestry:
             table = metadata.load(*where)

@@ -16,6 +16,8 @@ from sqlglot.errors import ParseError, SqlglotError
 from meshplane.errors import Problem
 from meshplane.model import own_asl
 from meshplane.model.domain import Domain
+from meshplane.model.gating import gated_writes
+from meshplane.model.own_gate import Gates
 from meshplane.model.project import Job, Project
 from meshplane_cli.rule_sql import not_a_query
 
@@ -35,7 +37,8 @@ def problems_of(folder: Path, file: str, project: Project, domain: Domain) -> tu
     for pipeline in project.pipelines.values():
         if pipeline.asl:
             names, targets = project.jobs, pipeline.asl.targets
-            found += own_asl.fill(_text(folder, pipeline.asl.file), f"{beside}/{pipeline.asl.file}", names, targets, str).problems
+            gates = Gates(gated_writes(project))
+            found += own_asl.fill(_text(folder, pipeline.asl.file), f"{beside}/{pipeline.asl.file}", names, targets, str, gates).problems
     return tuple(found)
 
 

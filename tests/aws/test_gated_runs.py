@@ -127,7 +127,7 @@ def test_a_gate_that_says_no_fails_the_run_by_name_and_nothing_follows(
 def test_a_fault_of_aws_is_tried_again(gated: Execute, publishing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from meshplane.model import asl_gate
 
-    monkeypatch.setitem(asl_gate._AGAIN, "IntervalSeconds", 1)
+    monkeypatch.setitem(asl_gate.AGAIN, "IntervalSeconds", 1)
     asked = publishing({"load_orders": ["ServiceFault", ""]})
     end, runs = gated(with_steps(LOAD))
     assert end["status"] == "SUCCEEDED"

@@ -12,6 +12,8 @@ from meshplane.kinds.role import role_id
 from meshplane.model import asl, own_asl
 from meshplane.model.access import TARGET_ACTIONS
 from meshplane.model.context import Context
+from meshplane.model.gating import gated_writes, publish_function
+from meshplane.model.own_gate import Gates
 from meshplane.model.project import OwnAsl, Pipeline, Project
 from meshplane.model.resource import Difference, Id, Seen, Want
 
@@ -77,8 +79,9 @@ def _own(own: OwnAsl, project: Project, context: Context) -> tuple[str, str, str
     impossible = [target for target in own.targets if target.split(":")[2:3] not in [[service] for service in TARGET_ACTIONS]]
     if impossible:
         return "", f"asl.targets: {', '.join(impossible)} cannot be called; allowed are ARNs of {', '.join(TARGET_ACTIONS)}", ""
+    naming, gates = context.naming, Gates(gated_writes(project), publish_function(context.naming))
     filled = own_asl.fill(
-        context.asl_files[own.file], own.file, project.jobs, own.targets, lambda job: context.naming.job(project.name, job)
+        context.asl_files[own.file], own.file, project.jobs, own.targets, lambda job: naming.job(project.name, job), gates
     )
     if filled.problems:
         return "", "\n".join(map(str, filled.problems)), ""

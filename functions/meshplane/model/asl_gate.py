@@ -12,7 +12,7 @@ State = dict[str, Any]
 INVOKE = "arn:aws:states:::lambda:invoke"
 
 # What may go better next time: Lambda's own errors (as its best practices list them), and those of ours that say so.
-_AGAIN = {
+AGAIN = {
     "ErrorEquals": [
         *(f"Lambda.{name}" for name in ("ClientExecutionTimeoutException", "ServiceException", "AWSLambdaException", "SdkClientException")),
         *("Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout", "ServiceFault", "Throttled", "NotReady"),
@@ -42,7 +42,7 @@ def gated_states(name: str, job: State, naming: Naming) -> tuple[str, str, dict[
         "Resource": INVOKE,
         "Parameters": {"FunctionName": publish_function(naming), "Payload": asked},
         "ResultPath": None,
-        "Retry": [dict(_AGAIN)],
+        "Retry": [dict(AGAIN)],
         "Catch": [{"ErrorEquals": ["MainMoved"], "ResultPath": "$.failure", "Next": moved}],
     }
     again = {"Variable": "$.gate.round", "NumericLessThan": ROUNDS - 1, "Next": following}

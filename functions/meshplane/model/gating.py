@@ -61,8 +61,14 @@ def gated(project: Project) -> Mapping[str, Table]:
 
 def gated_jobs(project: Project) -> frozenset[str]:
     """The jobs whose steps are followed by publish_tables."""
+    return frozenset(gated_writes(project))
+
+
+def gated_writes(project: Project) -> Mapping[str, tuple[str, ...]]:
+    """Job → the gated tables that it writes; without the jobs that write none."""
     tables = gated(project)
-    return frozenset(job.name for job in project.jobs.values() if any(write.table in tables for write in job.writes))
+    found = {job.name: tuple(write.table for write in job.writes if write.table in tables) for job in project.jobs.values()}
+    return {job: written for job, written in found.items() if written}
 
 
 def publish_function(naming: Naming) -> str:

@@ -1,4 +1,4 @@
-"""A project's own ASL file: `${job.load_orders}` filled in, and everything wrong with it said at once. Pure.
+"""A project's own ASL file: `${job.load_orders}` and `${gate.orders}` filled in, and everything wrong with it said at once. Pure.
 
 Called by `kinds/state_machine` and by `validate`. Limited to the project's own jobs and the targets that the manifest lists (P6): the
 role grants no more, and an author should hear it before AWS says so.
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshplane.errors import Problem
+from meshplane.model import own_gate
+from meshplane.model.own_gate import GATE, Gates
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _TYPES = ("Choice", "Fail", "Map", "Parallel", "Pass", "Succeed", "Task", "Wait")
@@ -37,7 +39,9 @@ class Filled:
     problems: tuple[Problem, ...]
 
 
-def fill(text: str, file: str, jobs: Collection[str], targets: Collection[str], job_name: Callable[[str], str]) -> Filled:
+def fill(
+    text: str, file: str, jobs: Collection[str], targets: Collection[str], job_name: Callable[[str], str], gates: Gates | None = None
+) -> Filled:
     """Read, judge, fill in. `jobs` are the project's job names, `targets` the listed ARNs, `job_name` gives the physical name."""
     try:
         body = json.loads(text)
@@ -46,9 +50,20 @@ def fill(text: str, file: str, jobs: Collection[str], targets: Collection[str], 
         return Filled({}, (problem,))
     if not isinstance(body, dict):
         return Filled({}, (Problem("asl-shape", "is not a state machine", file=file, found=type(body).__name__, allowed="a JSON object"),))
-    judge = _Judge(file, jobs, targets)
+    judge = _Judge(file, jobs, targets, gates or Gates(), body.get("QueryLanguage") == "JSONata")
     problems = (*judge.references(text), *judge.machine(body, ""))
-    return Filled({}, problems) if problems else Filled(_substituted(body, job_name), ())
+    return Filled({}, problems) if problems else Filled(_substituted(_gated(body, judge.gates), job_name), ())
+
+
+def _gated(value: Any, gates: Gates) -> Any:
+    """The machine with its gates filled in, in branches and maps too."""
+    if isinstance(value, list):
+        return [_gated(inner, gates) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _gated(one, gates) for key, one in value.items()}
+    states = inner.get("States")
+    return {**inner, "States": own_gate.filled(states, gates)} if isinstance(states, dict) and "StartAt" in inner else inner
 
 
 def _substituted(value: Any, job_name: Callable[[str], str]) -> Any:
@@ -62,18 +77,20 @@ def _substituted(value: Any, job_name: Callable[[str], str]) -> Any:
 class _Judge:
     """Everything wrong with one file. Paths are dotted, from the root of the file."""
 
-    def __init__(self, file: str, jobs: Collection[str], targets: Collection[str]) -> None:
-        self.file, self.jobs, self.targets = file, jobs, targets
+    def __init__(self, file: str, jobs: Collection[str], targets: Collection[str], gates: Gates, jsonata: bool) -> None:
+        self.file, self.jobs, self.targets, self.gates, self.jsonata = file, jobs, targets, gates, jsonata
 
     def _wrong(self, code: str, path: str, message: str, **rows: str) -> Problem:
         return Problem(code, message, path=path.lstrip("."), file=self.file, **rows)  # type: ignore[arg-type]
 
     def references(self, text: str) -> Iterator[Problem]:
-        """Every `${…}` names an own job."""
+        """Every `${…}` names an own job, or a table that is published through a gate."""
+        known = [*(f"job.{job}" for job in sorted(self.jobs)), *(f"gate.{table}" for table in self.gates.names)]
         for name in dict.fromkeys(_REFERENCE.findall(text)):
-            if name.removeprefix("job.") not in self.jobs or not name.startswith("job."):
-                allowed = ", ".join(f"${{job.{job}}}" for job in sorted(self.jobs)) or "nothing: the project has no job"
-                yield self._wrong("asl-reference", "", f"'${{{name}}}' names no job of this project", allowed=allowed)
+            if name not in known:
+                what = "table that jobs of this project write" if name.startswith("gate.") else "job of this project"
+                allowed = ", ".join(f"${{{one}}}" for one in known) or "nothing: the project has no job"
+                yield self._wrong("asl-reference", "", f"'${{{name}}}' names no {what}", allowed=allowed)
 
     def machine(self, body: Mapping[str, Any], path: str) -> Iterator[Problem]:
         """One machine, or one branch of it: where it starts, its states, where they lead."""
@@ -91,6 +108,8 @@ class _Judge:
                 continue
             yield from self._ways_on(state, where, states)
             yield from self._inside(state, where)
+        for where, message, rows in own_gate.faults(states, path, self.gates, self.jsonata):
+            yield self._wrong("asl-gate", where, message, **rows)
 
     def _ways_on(self, state: Mapping[str, Any], where: str, states: Collection[str]) -> Iterator[Problem]:
         """Each target exists, and a state that is not an end leads on."""
@@ -125,7 +144,7 @@ class _Judge:
                 yield self._wrong("asl-job", f"{where}.JobName", "is not a reference to an own job", found=str(found), mend=mend)
         elif resource in _TARGET:
             yield from self._target(_TARGET[resource], arguments, where)
-        elif resource not in self.targets:
+        elif resource not in self.targets and not GATE.fullmatch(str(resource)):
             allowed = ", ".join((*_GLUE, *_TARGET, *self.targets))
             yield self._wrong("asl-target", f"{where}.Resource", "may not be called", found=str(resource), allowed=allowed)
 

@@ -12,6 +12,7 @@ from statelint.linter import Linter
 from syrupy.assertion import SnapshotAssertion
 
 from meshplane.model import asl, own_asl
+from meshplane.model.own_gate import Gates
 from meshplane.model.project import JobStep, Pipeline, Sequence
 from tests.unit.kinds.sample import ARN, CONTEXT, NAMING, PLANE, SALES, side_by_side, with_steps
 
@@ -216,3 +217,88 @@ def test_what_is_wrong_with_an_own_file_is_said_with_its_place(reason: str, body
 def test_all_faults_are_told_at_once() -> None:
     body = {"StartAt": "x", "States": {"a": {"Type": "Pass"}, "b": {"Type": "Loop"}, "c": task(Resource="x")}}
     assert [problem.code for problem in judged(body).problems] == ["asl-next", "asl-next", "asl-type", "asl-target"]
+
+
+GATES = Gates({"load_orders": ("orders",), "daily_revenue": ("daily_revenue",)}, ARN("lambda", "function:publish"))
+LOADS = {"Type": "Task", "Resource": asl.RUN_JOB, "Parameters": {"JobName": "${job.load_orders}", "Arguments": {"--limit": "10"}}}
+PUBLISHES = {"Type": "Task", "Resource": "${gate.orders}", "End": True}
+GATED = {"StartAt": "load", "States": {"load": {**LOADS, "Next": "publish"}, "publish": PUBLISHES}}
+
+
+def gated(body: Any) -> own_asl.Filled:
+    return own_asl.fill(json.dumps(body), "daily.asl.json", SALES.jobs, (SCORE,), lambda job: NAMING.job("sales", job), GATES)
+
+
+def test_job_and_gate_of_an_own_file_are_told_what_they_need() -> None:
+    filled = gated(GATED)
+    assert filled.problems == ()
+    assert list(Linter.validate(json.dumps(filled.definition))) == []
+    load, publish = filled.definition["States"]["load"], filled.definition["States"]["publish"]
+    assert load["Parameters"]["Arguments"] == {
+        "--limit": "10",
+        "--meshplane-run.$": "States.JsonToString($$.Execution.Input.run)",
+        "--meshplane-step": "load_orders",
+        "--meshplane-gate": "audit",
+        "--meshplane-attempt.$": "States.Format('0_{}', $$.State.RetryCount)",
+    }
+    assert publish["Parameters"] == {
+        "FunctionName": ARN("lambda", "function:publish"),
+        "Payload": {"run.$": "$$.Execution.Input.run", "step": "load_orders", "arguments.$": "$.gate.arguments"},
+    }
+    assert (load["ResultPath"], publish["ResultPath"]) == ("$.gate", None)
+
+
+def test_a_second_use_of_a_job_is_a_step_of_its_own_also_in_a_branch() -> None:
+    twice = {
+        "load": {**LOADS, "Next": "publish"},
+        "publish": {**PUBLISHES, "Next": "more"} | {},
+        "more": {**LOADS, "Next": "again"},
+        "again": PUBLISHES,
+    }
+    del twice["publish"]["End"]
+    inside = {"StartAt": "both", "States": {"both": {"Type": "Parallel", "Branches": [{"StartAt": "load", "States": twice}], "End": True}}}
+    states = gated(inside).definition["States"]["both"]["Branches"][0]["States"]
+    steps = [states[name]["Parameters"]["Arguments"]["--meshplane-step"] for name in ("load", "more")]
+    assert steps == ["load_orders", "load_orders-2"]
+    assert states["again"]["Parameters"]["Payload"]["step"] == "load_orders-2"
+
+
+def _with(**states: Any) -> dict[str, Any]:
+    return {"StartAt": "load", "States": {**GATED["States"], **states}}  # type: ignore[dict-item]
+
+
+UNGATED_FILES = [
+    ("the gate is taken out", {"StartAt": "load", "States": {"load": {**LOADS, "End": True}}}, ["States.load"]),
+    (
+        "another state comes between",
+        _with(load={**LOADS, "Next": "wait"}, wait={"Type": "Wait", "Seconds": 1, "Next": "publish"}),
+        ["States.load", "States.publish"],
+    ),
+    (
+        "another table's gate follows",
+        _with(publish={**PUBLISHES, "Resource": "${gate.daily_revenue}"}),
+        ["States.load"],
+    ),
+    (
+        "the job is not waited for",
+        _with(load={**LOADS, "Resource": asl.RUN_JOB.removesuffix(".sync"), "Next": "publish"}),
+        ["States.load.Resource"],
+    ),
+    ("its result is thrown away", _with(load={**LOADS, "ResultPath": None, "Next": "publish"}), ["States.load.ResultPath"]),
+    ("the gate is asked something else", _with(publish={**PUBLISHES, "Parameters": {"Payload": {}}}), ["States.publish.Parameters"]),
+    ("a gate on its own", {"StartAt": "publish", "States": {"publish": PUBLISHES}}, ["States.publish"]),
+    ("in JSONata", {**GATED, "QueryLanguage": "JSONata"}, ["States.load"]),
+]
+
+
+@pytest.mark.parametrize(("reason", "body", "paths"), UNGATED_FILES, ids=[row[0] for row in UNGATED_FILES])
+def test_a_job_past_its_gate_is_refused(reason: str, body: Any, paths: list[str]) -> None:
+    problems = gated(body).problems
+    assert [(problem.code, problem.path) for problem in problems] == [("asl-gate", path) for path in paths], reason
+    assert all(problem.mend or problem.allowed for problem in problems)
+
+
+def test_a_gate_of_no_table_is_a_reference_to_nothing() -> None:
+    (problem, *_) = gated(_with(publish={**PUBLISHES, "Resource": "${gate.ordres}"})).problems
+    assert (problem.code, problem.message) == ("asl-reference", "'${gate.ordres}' names no table that jobs of this project write")
+    assert "${gate.orders}" in problem.allowed

@@ -1,0 +1,140 @@
+"""Gates in a project's own ASL file: a state that runs a job which writes gated tables leads to `${gate.<table>}`, filled in here. Pure.
+
+Called by `own_asl`. The author writes where the gate stands; what job and gate tell each other is Meshplane's:
+
+    "load":    {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync",
+                "Parameters": {"JobName": "${job.load_orders}"}, "Next": "publish"},
+    "publish": {"Type": "Task", "Resource": "${gate.orders}", "Next": …}
+
+A job without its gate would leave a branch that nobody publishes: it is refused here, and `main` stays where it was in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshplane.model.asl_gate import AGAIN, INVOKE
+
+JOB = re.compile(r"\$\{job\.([^}]*)\}")
+GATE = re.compile(r"\$\{gate\.([^}]*)\}")
+SYNC = "arn:aws:states:::glue:startJobRun.sync"
+_OURS = ("--meshplane-run", "--meshplane-step", "--meshplane-attempt", "--meshplane-gate")
+_PATHS = ("InputPath", "OutputPath", "ResultPath", "ResultSelector")
+Fault = tuple[str, str, dict[str, str]]
+"""Where, what, and the rows found, allowed, mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """`tables`: job → the gated tables that it writes. `function`: the ARN of publish_tables."""
+
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    function: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every gated table."""
+        return tuple(dict.fromkeys(table for tables in self.tables.values() for table in tables))
+
+
+def faults(states: Mapping[str, Any], where: str, gates: Gates, jsonata: bool) -> Iterator[Fault]:
+    """What is wrong with the jobs and gates of one machine, or of one branch."""
+    for name, state in states.items():
+        if not isinstance(state, Mapping):
+            continue
+        job, table, at = _gated_job(state, gates), _gate(state), f"{where}.States.{name}"
+        if job:
+            yield from _of_job(states, state, at, gates.tables[job], jsonata)
+        elif table in gates.names:
+            yield from _of_gate(states, name, state, at, gates)
+
+
+def _of_job(states: Mapping[str, Any], state: Mapping[str, Any], at: str, tables: tuple[str, ...], jsonata: bool) -> Iterator[Fault]:
+    following = states.get(str(state.get("Next")))
+    allowed = " or ".join(f"${{gate.{table}}}" for table in tables)
+    if not isinstance(following, Mapping) or _gate(following) not in tables:
+        message = f"writes {', '.join(tables)}, which only a gate publishes: the state after it must be that gate"
+        mend = f'"Next": a state of Type Task with "Resource": "{allowed}"'
+        yield at, message, {"found": str(state.get("Next", "the end")), "allowed": allowed, "mend": mend}
+    if state.get("Resource") != SYNC:
+        yield f"{at}.Resource", "must wait for its end, or the gate would judge a job that still writes", {"allowed": SYNC}
+    if jsonata or state.get("QueryLanguage") == "JSONata":
+        yield at, "a job before a gate is filled in for JSONPath", {"found": "JSONata", "mend": '"QueryLanguage": "JSONPath"'}
+    for key in _PATHS:
+        if key in state:
+            yield (
+                f"{at}.{key}",
+                "the job's result is the gate's: it stands under $.gate, all else stays as it is",
+                {"mend": f"leave {key} out"},
+            )
+
+
+def _of_gate(states: Mapping[str, Any], name: str, state: Mapping[str, Any], at: str, gates: Gates) -> Iterator[Fault]:
+    before = _jobs_before(states, name, gates)
+    if len(before) != 1:
+        found = ", ".join(before) or "none"
+        yield at, "a gate follows exactly one state that runs a job", {"found": found, "mend": "one gate state for each job state"}
+    for key in ("Parameters", "Arguments", "ResultSelector"):
+        if key in state:
+            yield f"{at}.{key}", "what the gate is asked is filled in", {"mend": f"leave {key} out"}
+
+
+def filled(states: Mapping[str, Any], gates: Gates) -> dict[str, Any]:
+    """The states with everything that job and gate tell each other. Call it for what has no `faults` only."""
+    steps: dict[str, str] = {}
+    uses: dict[str, int] = {}
+    for name, state in states.items():
+        job = _gated_job(state, gates)
+        if job:
+            uses[job] = uses.get(job, 0) + 1
+            steps[name] = job if uses[job] == 1 else f"{job}-{uses[job]}"
+    made: dict[str, Any] = {}
+    for name, state in states.items():
+        if name in steps:
+            made[name] = _job_state(state, steps[name])
+        elif _gate(state) in gates.names:
+            (before,) = _jobs_before(states, name, gates)
+            made[name] = _gate_state(state, steps[before], gates.function)
+        else:
+            made[name] = state
+    return made
+
+
+def _job_state(state: Mapping[str, Any], step: str) -> dict[str, Any]:
+    given = state["Parameters"].get("Arguments", {})
+    arguments = {key: value for key, value in given.items() if key.removesuffix(".$") not in _OURS} | {
+        # The execution's own input: whatever the states before have made of theirs.
+        "--meshplane-run.$": "States.JsonToString($$.Execution.Input.run)",
+        "--meshplane-step": step,
+        "--meshplane-gate": "audit",
+        "--meshplane-attempt.$": "States.Format('0_{}', $$.State.RetryCount)",
+    }
+    kept = {"ResultSelector": {"arguments.$": "$.Arguments"}, "ResultPath": "$.gate"}
+    return {**state, **kept, "Parameters": {**state["Parameters"], "Arguments": arguments}}
+
+
+def _gate_state(state: Mapping[str, Any], step: str, function: str) -> dict[str, Any]:
+    payload = {"run.$": "$$.Execution.Input.run", "step": step, "arguments.$": "$.gate.arguments"}
+    retry = state.get("Retry", [dict(AGAIN)])
+    asked = {"FunctionName": function, "Payload": payload}
+    return {**state, "Resource": INVOKE, "Parameters": asked, "ResultPath": None, "Retry": retry}
+
+
+def _gated_job(state: Mapping[str, Any], gates: Gates) -> str:
+    parameters = state.get("Parameters") or state.get("Arguments") or {}
+    named = JOB.fullmatch(str(parameters.get("JobName", ""))) if isinstance(parameters, Mapping) else None
+    return named[1] if named and named[1] in gates.tables else ""
+
+
+def _gate(state: Mapping[str, Any]) -> str:
+    named = GATE.fullmatch(str(state.get("Resource", "")))
+    return named[1] if named else ""
+
+
+def _jobs_before(states: Mapping[str, Any], name: str, gates: Gates) -> list[str]:
+    return [
+        other for other, state in states.items() if isinstance(state, Mapping) and state.get("Next") == name and _gated_job(state, gates)
+    ]

@@ -41,7 +41,7 @@ def put(rows: Any, place: Target, again: bool = False) -> None:
     values = ", ".join(f"s.`{name}`" for name in COLUMNS)
     same = "q.row = s.row AND q.source_object <=> s.source_object AND q.source_position <=> s.source_position"
     renewed = ", ".join(f"`{name}` = s.`{name}`" for name in ("reasons", "rule_fingerprint", "contract_version", "replayed_by"))
-    insert = f"WHEN MATCHED THEN UPDATE SET {renewed} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+    insert = f"WHEN MATCHED THEN UPDATE SET {renewed} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"  # noqa: S608  names of ours
     fresh = f"SELECT {values} FROM __meshplane_quarantined s LEFT ANTI JOIN {place.identifier} q ON {same}"  # noqa: S608  names of ours
     append = f"INSERT INTO {place.identifier} ({names}) {fresh}"
     merge = f"MERGE INTO {place.identifier} q USING __meshplane_quarantined s ON {same} {insert}"

@@ -10,18 +10,11 @@ import pytest
 
 from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model import manifest
-from meshplane.model.manifest import check_rules
 from meshplane.model.message_ids import CODES
 
 ROOT = Path(__file__).parents[3]
 BROKEN = sorted(path for path in (ROOT / "tests/broken").glob("*.yaml") if not path.name.endswith(".fixed.yaml"))
 ENVIRONMENTS = ("local", "dev", "int", "prod")
-
-
-@pytest.fixture(autouse=True)
-def delivered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalogue is of all words; that some may not be delivered yet is `test_manifest_rules`'."""
-    monkeypatch.setattr(check_rules, "DELIVERED", True)
 
 
 def written(path: Path) -> str:

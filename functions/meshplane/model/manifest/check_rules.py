@@ -20,10 +20,13 @@ from meshplane.model.problems import LATER, Loc, did_you_mean
 from meshplane.model.rules import IMPLIED
 from meshplane.model.types import Decimal, Primitive, Type, text
 
-# The one switch: with False the words below are refused as not delivered. True once jobs, gate and publishing keep what they promise.
-DELIVERED = False
-WORDS = ("rules", "contract", "allowEmpty", "deprecate", "allowBreaking")
-
+_KEEPING = ("freeze", "quarantine_row", "discard_value")
+# What landing does of each entity's modes; the others stay refused. A whole row cannot be judged by a column that nobody declared.
+MODES = {
+    "table": ("freeze",),
+    "columns": ("freeze", "discard_value"),
+    **dict.fromkeys(("types", "nullability", "precision", "enum"), _KEEPING),
+}
 RAW_KINDS = ("row_count", "freshness", "columns", "unique")  # what can be said of files before anybody has cast them
 _WHOLE, _TIMES = ("int", "long"), ("date", "timestamp", "timestamptz")
 _NUMBERS = (*_WHOLE, "float", "double", "decimal")
@@ -48,15 +51,10 @@ _SILENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]
 
 
 def check(scope: Scope) -> None:
-    """Notes every fault of every accepted table's promises; with DELIVERED False, that they are not delivered yet."""
+    """Notes every fault of every accepted table's promises."""
     for name, part in scope.document.tables.items():
         loc = ("tables", name)
-        if not DELIVERED:
-            for word in WORDS:
-                if scope.findings.written((*loc, word)):
-                    message = f"not delivered yet: '{word}' comes with {LATER['data']}"
-                    scope.findings.add("not-delivered", (*loc, word), message, mend="leave it out until then", at_key=True)
-            continue
+        _modes(scope, name, part)
         for rule, form in part.rules.items():
             _rule(scope, name, part, rule, form)
         for column in part.deprecate:
@@ -64,6 +62,14 @@ def check(scope: Scope) -> None:
             if column not in gone:
                 scope.known_column((*loc, "deprecate", column), name, column)
         scope.once((*loc, "allowBreaking"), part.allow_breaking, "project")
+
+
+def _modes(scope: Scope, table: str, part: TablePart) -> None:
+    for entity, allowed in MODES.items():
+        loc, mode = ("tables", table, "contract", entity), getattr(part.contract, entity)
+        if mode not in allowed and not scope.findings.refused(loc):
+            message = f"not delivered yet: '{mode}' of {entity} comes with {LATER['data']}"
+            scope.findings.add("not-delivered", loc, message, found=mode, allowed=", ".join(allowed), mend=allowed[0])
 
 
 def _rule(scope: Scope, table: str, part: TablePart, name: str, form: RulePart) -> None:

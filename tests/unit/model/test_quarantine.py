@@ -1,0 +1,103 @@
+"""Which tables get a quarantine, how it is made, who may use it, and what a run may be asked to replay."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dp_foundation.contracts.quarantine import COLUMNS
+from meshplane.errors import ManifestInvalid, Rejected
+from meshplane.kinds import glue_job, iceberg_table, table_optimizer
+from meshplane.model import manifest, quarantine, types
+from meshplane.model.odcs import export, promised
+from meshplane.model.project import Job, Param, Project, Table, Write
+from meshplane.model.rules import Contract
+from meshplane.model.types import Field, Primitive
+from tests.unit.kinds.sample import CONTEXT
+
+FROZEN = Contract(types="freeze", nullability="freeze", precision="freeze", enum="freeze")
+
+
+def _project(**table: Any) -> Project:
+    orders = Table("orders", "refined", "iceberg", (Field("id", Primitive("long")),), **{"has_contract": True, **table})
+    return Project("sales", tables={"orders": orders}, jobs={"load": Job("load", use="merge", writes=(Write("orders", "merge"),))})
+
+
+def test_a_written_contract_that_keeps_something_aside_makes_one() -> None:
+    project = _project()
+    assert [want.id.label for want in iceberg_table.KIND.desired(project, CONTEXT)] == ["orders", "orders_quarantine"]
+    [_, made] = iceberg_table.KIND.desired(project, CONTEXT)
+    assert made.id.name.endswith("_refined.sales_orders_quarantine")
+    assert made.spec.location.endswith("/sales/iceberg/orders_quarantine")
+    optimizers = [want.id.label for want in table_optimizer.KIND.desired(project, CONTEXT)]
+    assert [label for label in optimizers if label.startswith("orders_quarantine/")] == [
+        f"orders_quarantine/{kind}" for kind in table_optimizer.TYPES
+    ]
+    [job] = glue_job.KIND.desired(project, CONTEXT)
+    assert made.id in job.needs
+
+
+@pytest.mark.parametrize("table", [{"has_contract": False}, {"contract": FROZEN}, {"format": "csv", "layer": "raw"}])
+def test_no_quarantine_where_nothing_goes_into_it(table: dict[str, Any]) -> None:
+    project = _project()
+    changed = replace(project, tables={"orders": replace(project.tables["orders"], **table)})
+    assert quarantine.quarantines(changed) == {}
+    assert quarantine.quarantines(replace(project, jobs={})) == {}
+
+
+def test_its_columns_are_those_that_the_library_writes() -> None:
+    [table] = quarantine.quarantines(_project()).values()
+    assert {field.name: types.spark(field.type).replace("`", "") for field in table.columns} == COLUMNS
+    assert table.gate.rules == quarantine.quarantines(_project())["orders"].gate.rules
+    assert table.readers == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({}, {"day": "1"}),
+        (
+            {quarantine.REPLAY: '{"table": "orders", "reason": "types"}'},
+            {"day": "1", quarantine.REPLAY: '{"table": "orders", "reason": "types"}'},
+        ),
+    ],
+)
+def test_a_run_may_be_asked_to_replay(given: dict[str, str], settled: dict[str, str]) -> None:
+    assert quarantine.run_params({"day": Param("int", "1")}, given) == settled
+
+
+@pytest.mark.parametrize("asked", ["orders", "{}", '{"table": ""}', '{"table": "orders", "since": "now"}', "[1]"])
+def test_what_says_nothing_to_replay_is_refused(asked: str) -> None:
+    with pytest.raises(Rejected, match=quarantine.REPLAY):
+        quarantine.run_params({}, {quarantine.REPLAY: asked})
+    with pytest.raises(Rejected, match="no parameter other"):
+        quarantine.run_params({}, {quarantine.REPLAY: json.dumps({"table": "orders"}), "other": "1"})
+
+
+@pytest.mark.parametrize(("entity", "mode"), [("table", "evolve"), ("columns", "quarantine_row"), ("types", "evolve"), ("enum", "evolve")])
+def test_a_mode_that_landing_does_not_keep_is_refused(entity: str, mode: str) -> None:
+    text = "apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: sales }\n" + (
+        f"tables:\n  orders: {{ layer: refined, columns: {{ id: long }}, contract: {{ {entity}: {mode} }} }}\n"
+    )
+    problems = manifest.check(text, file="project.yaml", project="sales", environments=("dev",))
+    assert [(p.code, p.path) for p in problems] == [("not-delivered", f"tables.orders.contract.{entity}")]
+
+
+def test_the_same_in_a_contracts_file_is_refused() -> None:
+    orders = _project().tables["orders"]
+    told = promised(replace(orders, contract=replace(FROZEN, types="evolve")))
+    project = replace(_project(), tables={"orders": replace(orders, contract_file="contracts/orders.odcs.yaml")})
+    with pytest.raises(ManifestInvalid) as invalid:
+        manifest.joined(project, {"contracts/orders.odcs.yaml": export("sales", told)})
+    assert [(problem.code, problem.found, problem.mend) for problem in invalid.value.problems] == [("not-delivered", "evolve", "freeze")]
+
+
+def test_the_modes_of_a_contracts_file_decide_too() -> None:
+    orders = replace(_project().tables["orders"], contract_file="contracts/orders.odcs.yaml")
+    project = replace(_project(), tables={"orders": orders})
+    for contract, made in ((FROZEN, []), (Contract(), ["orders"])):
+        text = export("sales", promised(replace(orders, contract=contract)))
+        assert list(quarantine.quarantines(manifest.joined(project, {orders.contract_file: text}))) == made

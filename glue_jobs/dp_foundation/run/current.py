@@ -19,6 +19,7 @@ from dp_foundation.config.arguments import Job, Run, Table, invocation
 from dp_foundation.config.settings import get_config
 from dp_foundation.errors import FoundationError
 from dp_foundation.iceberg import metadata
+from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
 
 if TYPE_CHECKING:
@@ -211,6 +212,17 @@ class Current:
             "verdicts": self.verdicts,
         }
         storage.write_json(self._bucket, f"{self._prefix}{self.run.run_id}/{self.step}.json", record)
+        self._tell(record)
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        """The same as OpenLineage events. Telemetry never fails a job."""
+        try:
+            from dp_foundation.lineage.records import events
+
+            told = {"schema": 1, "events": events(self.job, self.run, {**record, "round": self.round})}
+            storage.write_json(self._bucket, f"{self._prefix}_lineage/{self.run.run_id}/{self.step}.json", told)
+        except Exception:  # noqa: BLE001
+            get_logger(__name__).warning("no lineage of step %s", self.step, exc_info=True)
 
     @property
     def _bucket(self) -> str:

@@ -1,0 +1,152 @@
+"""OpenLineage events of a run's record: what they name, and which columns made which. Pure; no Spark."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from dp_foundation.config.arguments import Column, Connection, Job, Read, Run, Table, Write
+from dp_foundation.lineage.columns import used
+from dp_foundation.lineage.records import events
+from dp_foundation.quality.rules import gate
+
+RULES = [
+    {"name": "implied_columns", "kind": "columns", "columns": ["id", "currency"], "severity": "block"},
+    {"name": "currencies", "kind": "in_set", "columns": ["currency"], "params": {"values": ["EUR"]}, "severity": "block"},
+]
+GATE = {"table": "orders", "digest": "d", "allow_empty": False, "contract": {}, "rules": RULES}
+RAW = Table(
+    "orders_raw", "sales", "raw", "f01_de_raw", "sales_orders_raw", "s3://r/", "csv", (Column("ID", "string"), Column("ccy", "string"))
+)
+COLUMNS = (Column("id", "bigint"), Column("currency", "string"), Column("note", "string"))
+ORDERS = Table("orders", "sales", "refined", "f01_de_refined", "sales_orders", "s3://f/", "iceberg", COLUMNS, gate=gate(GATE))
+DOMAIN = {"abbr": "f01", "region": "eu-central-1", "account_id": "390403879405"}
+MERGE = Job(
+    "load_orders",
+    "sales",
+    "dev",
+    DOMAIN,
+    {"orders_raw": RAW, "orders": ORDERS},
+    (Read("orders_raw"),),
+    (Write("orders", "merge"),),
+    "merge",
+    {"map": {"currency": "upper(trim(ccy))"}},
+)
+RUN = Run("daily-1", "sales", "daily", window_start="2030-01-01T00:00:00Z", window_end="2030-01-02T00:00:00Z")
+GLUE = "arn:aws:glue:eu-central-1:390403879405"
+
+
+def record(state: str = "done", **more: Any) -> dict[str, Any]:
+    result = {"severity": "block", "violations": 0, "rows": 3, "detail": ""}
+    results = [
+        {"rule": "implied_columns", "kind": "columns", "outcome": "passed", **result},
+        {"rule": "currencies", "kind": "in_set", "outcome": "failed", **result},
+    ]
+    return {
+        "state": state,
+        "step": "load_orders",
+        "attempt": 0,
+        "started": "2030-01-02T03:04:05Z",
+        "ended": "2030-01-02T03:05:05Z",
+        "error": "",
+        "inputs": [{"table": "orders_raw", "rows": 3, "objects": []}],
+        "outputs": [{"table": "orders", "snapshot": 456, "parent": None, "branch": "audit_x", "rows_added": 3, "rows_total": 3}],
+        "verdicts": [{"table": "orders", "branch": "audit_x", "results": results}],
+        **more,
+    }
+
+
+def facets(found: Any) -> list[dict[str, Any]]:
+    """Every facet of an event."""
+    if isinstance(found, dict):
+        own = [each for key, value in found.items() if key.lower().endswith("facets") for each in value.values()]
+        return own + [each for value in found.values() for each in facets(value)]
+    return [each for value in found for each in facets(value)] if isinstance(found, list) else []
+
+
+def test_a_run_that_is_done_has_begun_and_completed() -> None:
+    begun, done = events(MERGE, RUN, record())
+    assert (begun["eventType"], done["eventType"]) == ("START", "COMPLETE")
+    assert begun["run"]["runId"] == done["run"]["runId"]
+    assert uuid.UUID(done["run"]["runId"]) != uuid.UUID(done["run"]["facets"]["parent"]["run"]["runId"])
+    assert done["job"] == {"namespace": "meshplane://f01-dev", "name": "sales.load_orders"}
+    assert done["run"]["facets"]["nominalTime"]["nominalEndTime"] == RUN.window_end
+    [source], [target] = done["inputs"], done["outputs"]
+    assert (source["namespace"], source["name"]) == (GLUE, "table/f01_de_raw/sales_orders_raw")
+    assert source["inputFacets"]["dataQualityMetrics"]["rowCount"] == 3
+    assert target["facets"]["version"]["datasetVersion"] == "456"
+    assert [field["name"] for field in target["facets"]["schema"]["fields"]] == ["id", "currency", "note"]
+    assert target["outputFacets"]["outputStatistics"]["rowCount"] == 3
+    assert target["facets"]["dataQualityAssertions"]["assertions"] == [
+        {"assertion": "columns:implied_columns", "success": True},
+        {"assertion": "in_set:currencies", "success": False, "column": "currency"},
+    ]
+
+
+def test_each_column_of_a_merge_names_what_it_is_made_of() -> None:
+    fields = events(MERGE, RUN, record())[1]["outputs"][0]["facets"]["columnLineage"]["fields"]
+    found = {
+        column: [(part["field"], part["transformations"][0]["subtype"]) for part in told["inputFields"]] for column, told in fields.items()
+    }
+    assert found == {"id": [("ID", "IDENTITY")], "currency": [("ccy", "TRANSFORMATION")]}, "note has no source: it is null"
+
+
+def test_what_a_connection_serves_is_named_by_its_server() -> None:
+    at = Connection("shop", "postgresql", "db.example.org", 5432, "shop")
+    job = Job("ingest", "sales", "dev", DOMAIN, {"orders": ORDERS}, (), (Write("orders", "append"),), "jdbc", connections={"shop": at})
+    done = events(job, RUN, record(inputs=[{"table": "shop:public.orders", "rows": 3}]))[1]
+    [source] = done["inputs"]
+    assert (source["namespace"], source["name"]) == ("postgres://db.example.org:5432", "shop.public.orders")
+    [part] = done["outputs"][0]["facets"]["columnLineage"]["fields"]["id"]["inputFields"]
+    assert (part["name"], part["field"]) == ("shop.public.orders", "id")
+
+
+def test_a_run_that_fails_says_why_and_one_that_is_killed_has_only_begun() -> None:
+    _, failed = events(MERGE, RUN, record("failed", error="DataError: no", outputs=[], verdicts=[]))
+    assert failed["eventType"] == "FAIL"
+    assert failed["run"]["facets"]["errorMessage"]["message"] == "DataError: no"
+    assert [event["eventType"] for event in events(MERGE, RUN, record("intent", ended=""))] == ["START"]
+
+
+def test_a_script_claims_no_columns() -> None:
+    script = Job("own", "sales", "dev", DOMAIN, MERGE.tables, MERGE.reads, MERGE.writes)
+    assert "columnLineage" not in events(script, RUN, record())[1]["outputs"][0]["facets"]
+
+
+def test_each_attempt_is_a_run_of_its_own_and_each_copy_of_its_record_the_same() -> None:
+    ids = {events(MERGE, RUN, record(attempt=attempt, round=begun))[0]["run"]["runId"] for attempt in (0, 1) for begun in (0, 1)}
+    assert len(ids) == 4
+    assert events(MERGE, RUN, record()) == events(MERGE, RUN, record())
+
+
+def test_events_and_facets_have_what_the_standard_requires() -> None:
+    for event in events(MERGE, RUN, record("failed", error="no")):
+        assert {"eventType", "eventTime", "run", "job", "producer", "schemaURL"} <= set(event)
+        assert datetime.fromisoformat(event["eventTime"]).tzinfo
+        assert all(
+            re.fullmatch(r"https://openlineage\.io/spec/facets/\d-\d-\d/(\w+)\.json#/\$defs/\1", one["_schemaURL"]) for one in facets(event)
+        )
+        assert facets(event)
+        assert all(one["_producer"].startswith("https://") for one in facets(event))
+
+
+@pytest.mark.parametrize(
+    ("expression", "columns"),
+    [
+        ("upper(trim(ccy))", ["ccy"]),
+        ("`Ccy` || ' id ' || id", ["ccy", "id"]),
+        ("cast(id AS date)", ["id"]),
+        ("coalesce(id, /* date */ ccy) -- date", ["id", "ccy"]),
+        ("ccy.id", ["ccy"]),
+        ("date(id)", ["id"]),
+        ("case when date > '2030' then id else id end", ["date", "id"]),
+        ("current_date()", []),
+        ("1", []),
+    ],
+)
+def test_the_columns_of_an_expression(expression: str, columns: list[str]) -> None:
+    assert list(used(expression, ["id", "ccy", "date"])) == columns

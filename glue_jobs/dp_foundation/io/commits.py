@@ -97,7 +97,7 @@ def _tries(spark: Any, target: Target, write: Callable[[], None], done: Callable
             if done():  # the commit went through and only its answer was lost
                 return
             if attempt == TRIES or not _passing(error):
-                raise _translated(error) from error
+                raise translated(error) from error
             get_logger(__name__).info("%s changed during the write; trying again (%d)", target.identifier, attempt)
             time.sleep(min(5.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311  spreads writers, guards nothing
 
@@ -144,7 +144,7 @@ def _passing(error: Exception) -> bool:
     return str(condition).startswith(_STALE) or any(kind in _CONFLICTS for kind, _ in _causes(error))
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """Rows that the alignment refused, as DataError; anything else as it is."""
     for _, message in _causes(error):
         _, marker, rest = message.partition("meshplane: ")

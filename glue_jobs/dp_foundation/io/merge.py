@@ -13,12 +13,14 @@ from typing import Any
 
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import align, history
-from dp_foundation.io.commits import commit
+from dp_foundation.io.commits import commit, translated
 from dp_foundation.io.tables import Target
 from dp_foundation.run import gates
 from dp_foundation.run.current import begin
 
 _SAMPLE = 5
+_SAME = "__same"
+AMBIGUOUS = "rows that a key does not tell apart"
 DELETED = "__deleted"
 
 
@@ -43,15 +45,24 @@ def merge(df: Any, target: Target, how: How) -> None:
     spark = df.sparkSession
     spark.catalog.refreshTable(target.identifier)
     frame, how = _named(df, target, how)
-    source = newest(frame, how.key, () if how.late else how.latest).persist()
+    source = newest(frame, how.on, () if how.late else how.latest).persist()
     try:
-        check_keys(source, target, how.on)
+        _held(source, frame, target, how)
         snapshot, current = commit(spark, target, lambda: _merge(source, target, how), how.on), begin()
         if snapshot is not None and current is not None:
             stays, goes = (source.where(f"NOT {DELETED}").drop(DELETED), source.where(DELETED)) if how.deleted else (source, None)
             gates.wrote(current, target, "merge", snapshot, stays, goes)
     finally:
         source.unpersist()
+
+
+def _held(source: Any, frame: Any, target: Target, how: How) -> None:
+    """Read the source into memory. What is refused there is worth another look at the frame, to say which rows it was."""
+    try:
+        source.count()
+    except Exception as error:
+        told = translated(error)
+        raise (_ambiguous(frame, target, how) if str(told) == AMBIGUOUS else told) from error
 
 
 def _named(df: Any, target: Target, how: How) -> tuple[Any, How]:
@@ -78,35 +89,49 @@ def _named(df: Any, target: Target, how: How) -> tuple[Any, How]:
 
 
 def newest(frame: Any, key: Sequence[str], latest: Sequence[str]) -> Any:
-    """The newest rows of each key, identical ones as one; nulls are oldest. Different rows of the same age all stay."""
+    """The newest row of each key, identical ones as one; nulls are oldest. A null in the key, and different rows of one key and age, fail
+    whoever reads the frame: one shuffle and one sort by the key, which the MERGE needs anyway, do all of it."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    if latest:
-        order = Window.partitionBy(*map(_q, key)).orderBy(*(F.col(_q(name)).desc_nulls_last() for name in latest))
-        frame = frame.withColumn("__rank", F.rank().over(order)).where("__rank = 1").drop("__rank")
-    maps = {field.name for field in frame.schema.fields if "map<" in field.dataType.simpleString()}
-    if not maps:
-        return frame.dropDuplicates()
-    # Spark compares no maps; their JSON stands for them.
-    marked = frame.withColumns({f"__{name}": F.to_json(_q(name)) for name in maps})
-    compared = [name for name in marked.columns if name not in maps]
-    return marked.dropDuplicates(compared).drop(*(f"__{name}" for name in maps))
+    ages = [F.col(_q(name)).desc_nulls_last() for name in latest]
+    line = Window.partitionBy(*map(_q, key)).orderBy(*ages, _SAME)
+    age = F.struct(*map(_q, latest)) if latest else F.lit(True)
+    other = F.lag(_SAME).over(line) != F.col(_SAME)  # rows of one age stand side by side, equal ones first
+    tied = other & age.eqNullSafe(F.first(age).over(line))
+    unfit = F.coalesce(tied, F.lit(False))
+    for name in key:
+        unfit = unfit | F.col(_q(name)).isNull()
+    marked = frame.withColumn(_SAME, _fingerprint(frame)).withColumns({"__at": F.row_number().over(line), "__unfit": unfit})
+    sure = F.when(F.col("__unfit"), F.raise_error(F.lit(f"meshplane: {AMBIGUOUS}")).cast("boolean")).otherwise(F.col("__at") == 1)
+    return marked.where(sure).drop(_SAME, "__at", "__unfit")
 
 
-def check_keys(source: Any, target: Target, key: Sequence[str]) -> None:
-    """One row per key, and no null in a key. Raises DataError with a sample."""
+def _fingerprint(frame: Any) -> Any:
+    """Equal for equal rows. Spark compares no maps; their JSON stands for them."""
     from pyspark.sql import functions as F
 
+    parts = [F.to_json(_q(f.name)) if "map<" in f.dataType.simpleString() else F.col(_q(f.name)) for f in frame.schema.fields]
+    return F.struct(F.xxhash64(*parts), F.hash(*parts))
+
+
+def _ambiguous(frame: Any, target: Target, how: How) -> DataError:
+    """Which keys are null, or held by different rows of one age, with samples."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    key = how.on
+    rows = frame.withColumn(_SAME, _fingerprint(frame))
+    if how.latest and not how.late:
+        order = Window.partitionBy(*map(_q, key)).orderBy(*(F.col(_q(name)).desc_nulls_last() for name in how.latest))
+        rows = rows.withColumn("__rank", F.rank().over(order)).where("__rank = 1")
     null = " OR ".join(f"{_q(name)} IS NULL" for name in key)
-    groups = source.groupBy(*map(_q, key)).agg(F.count(F.lit(1)).alias("__rows"))
+    groups = rows.groupBy(*map(_q, key)).agg(F.countDistinct(_SAME).alias("__rows"))
     bad = groups.where(f"__rows > 1 OR {null}").orderBy(F.expr(null).desc()).limit(_SAMPLE).collect()
-    if not bad:
-        return
     shown = "; ".join(", ".join(f"{name}={row[name]}" for name in key) + f" ({row['__rows']} rows)" for row in bad)
     if any(row[name] is None for row in bad for name in key):
-        raise DataError(f"merge into {target.identifier}: null in the key ({', '.join(key)}); found: {shown}")
-    raise DataError(
+        return DataError(f"merge into {target.identifier}: null in the key ({', '.join(key)}); found: {shown}")
+    return DataError(
         f"merge into {target.identifier}: different rows with the same key ({', '.join(key)}); found: {shown}; "
         "mend: name in latest_by (latestBy) what makes one of them the newest, or make the rows one in the job"
     )

@@ -30,6 +30,7 @@ from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.aws.state_store import DynamoStates
+from meshplane.aws.tellings import S3Tellings
 from meshplane.flows.converge import Tools
 from meshplane.flows.ingest_api import IngestPorts, source_of
 from meshplane.flows.open_runs import ProjectRuns
@@ -174,6 +175,12 @@ def run_ports(context: Any) -> RunPorts:
     """For `start_run`, `record_run` and whatever else looks at runs."""
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
     return RunPorts(runs, AwsExecutions(clients()), SqsTriggers(clients(), settings().trigger_queue_url), SystemClock())
+
+
+def tellings(context: Any) -> S3Tellings:
+    """For `record_run`: lineage goes where domain.json says."""
+    lineage = domain().lineage
+    return S3Tellings(clients(), naming(context.invoked_function_arn), lineage.bus if lineage.target == "eventbridge" else "")
 
 
 def reconcile_queue(context: Any) -> SqsReconciles:

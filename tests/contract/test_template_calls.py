@@ -21,7 +21,7 @@ FLOWS = {
     "SweepProjectsRole": ["sweep_projects", "sweep_runs"],
     "PlanProjectRole": ["plan_project"],
     "StartRunRole": ["start_run"],
-    "RecordRunRole": ["record_run"],
+    "RecordRunRole": ["record_run", "tell_run"],
     "PublishTablesRole": ["publish_tables"],
     "IngestApiRole": ["ingest_api"],
 }
@@ -36,6 +36,7 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
     "queue": ("queue.py", "SqsReconciles"),
     "reconciles": ("queue.py", "SqsReconciles"),
     "publisher": ("publisher.py", "AwsPublisher"),
+    "tellings": ("tellings.py", "S3Tellings"),
     "store": ("ingest_store.py", "S3IngestStore"),
 }
 # What an adapter holds: the attribute → the class behind it.
@@ -86,7 +87,7 @@ IMPLIED = {
     "SweepProjectsRole": set(),
     "PlanProjectRole": {"s3:ListBucket"},  # an absent file answers 404 then, not 403
     "StartRunRole": POLLER,
-    "RecordRunRole": set(),
+    "RecordRunRole": {"s3:ListBucket"},
     "PublishTablesRole": {"s3:ListBucket"},
     "IngestApiRole": {"s3:ListBucket"},
 }

@@ -68,7 +68,14 @@ class Reachable(_Part):
 class Lineage(_Part):
     """Where lineage events go."""
 
-    target: Literal["s3", "datazone", "http"] = Field(default="s3", description="s3: beside the run records.")
+    target: Literal["s3", "eventbridge", "datazone", "http"] = Field(
+        default="s3", description="s3: beside the run records. eventbridge: also on a bus."
+    )
+    bus: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9._-]{1,256}$",
+        description="For eventbridge: the bus, `default` or one whose name begins with the domain's abbreviation and a hyphen.",
+    )
     url: str = Field(default="", pattern=r"^(https://\S+)?$", description="For http: where events are posted.")
     domain_id: str = Field(default="", description="For datazone: its domain.")
 

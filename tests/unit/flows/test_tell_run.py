@@ -1,0 +1,101 @@
+"""What a job run did, told to others: `flows.tell_run` against an in-memory world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from meshplane.errors import Denied
+from meshplane.flows.tell_run import Told, tell_run
+from meshplane.model.runs import JobRun
+from tests.unit.flows.run_fakes import FakeClock, FakeExecutions
+
+EVENT = {"detail": {"jobName": "f01-sales-load-dev", "jobRunId": "jr_1", "state": "SUCCEEDED"}}
+START = {"eventType": "START", "eventTime": "2030-01-01T00:00:00Z", "run": {"runId": "u"}}
+VERDICTS = [
+    {"table": "orders", "quarantined": 2, "results": [{"outcome": "passed"}, {"outcome": "failed"}]},
+    {"table": "items", "results": [{"outcome": "error"}]},
+]
+RECORD = {
+    "state": "done",
+    "job": "load",
+    "attempt": 1,
+    "inputs": [{"table": "orders_raw", "rows": 5}, {"table": "items", "snapshot": 3}],
+    "outputs": [{"table": "orders", "rows_added": 3}, {"table": "items", "rows_added": 4}],
+    "verdicts": VERDICTS,
+}
+
+
+@dataclass
+class Left:
+    text: str | None = json.dumps(RECORD)
+    events: Sequence[Mapping[str, Any]] = ()
+    sent: list[Mapping[str, Any]] = field(default_factory=list)
+    fault: Denied | None = None
+
+    def record(self, project: str, run_id: str, step: str) -> str | None:
+        assert (project, run_id, step) == ("sales", "daily-1", "load")
+        return self.text
+
+    def lineage(self, project: str, run_id: str, step: str) -> Sequence[Mapping[str, Any]]:
+        return self.events
+
+    def send(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if self.fault:
+            raise self.fault
+        self.sent += events
+
+
+def told(left: Left, state: str = "SUCCEEDED", **more: Any) -> Told:
+    executions = FakeExecutions(FakeClock())
+    run = {"project": "sales", "run_id": "daily-1", "pipeline": "daily"}
+    executions.job_runs["jr_1"] = JobRun(
+        **{"job": "x", "job_run_id": "jr_1", "state": state, "run": run, "step": "load", "attempt": 1, **more}
+    )
+    return tell_run(executions, left, EVENT)
+
+
+def test_the_numbers_of_a_job_run_are_metrics_of_its_job() -> None:
+    found = told(Left())
+    assert found.dimensions == {"project": "sales", "job": "load"}
+    assert found.metrics == {"RowsIn": 5, "RowsOut": 7, "RowsQuarantined": 2, "RulesFailed": 2}
+
+
+def test_its_lineage_is_sent_as_it_stands() -> None:
+    left = Left(events=[START, {**START, "eventType": "COMPLETE"}])
+    assert told(left).events == 2
+    assert [event["eventType"] for event in left.sent] == ["START", "COMPLETE"]
+
+
+@pytest.mark.parametrize(("state", "kind"), [("TIMEOUT", "FAIL"), ("FAILED", "FAIL"), ("STOPPED", "ABORT")])
+def test_a_job_that_was_killed_gets_the_end_that_it_could_not_write(state: str, kind: str) -> None:
+    left = Left(json.dumps({**RECORD, "state": "intent"}), [START])
+    found = told(left, state, ended="2030-01-01T01:00:00Z")
+    assert left.sent[1] == {**START, "eventType": kind, "eventTime": "2030-01-01T01:00:00Z"}
+    assert found.metrics == {}, "nobody knows what it read and wrote"
+
+
+@pytest.mark.parametrize("text", [None, "not json", "[]", json.dumps({**RECORD, "attempt": 0})])
+def test_no_record_of_this_attempt_is_no_numbers(text: str | None) -> None:
+    assert told(Left(text)).metrics == {}
+
+
+def test_what_cannot_be_sent_stops_nothing_and_is_named() -> None:
+    assert "no bus" in told(Left(events=[START], fault=Denied("no bus"))).fault
+
+
+def test_what_a_job_left_that_is_not_ours_is_named() -> None:
+    assert "cannot be read" in told(Left(json.dumps({**RECORD, "inputs": [{"rows": "many"}]}))).fault
+
+
+@pytest.mark.parametrize("event", [{}, {"detail": {"executionArn": "arn"}}, {"detail": {"jobName": "x", "jobRunId": "unknown"}}])
+def test_other_events_tell_nothing(event: dict[str, Any]) -> None:
+    assert tell_run(FakeExecutions(FakeClock()), Left(), event) == Told()
+
+
+def test_a_job_run_of_nobodys_run_tells_nothing() -> None:
+    assert told(Left(), run={}) == Told()

@@ -20,6 +20,7 @@ VERBS = {
     "local": "The embedded AWS on this machine: up, status, env, reset, advance, down.",
     "baseline": "Keys, buckets, network and boundary by Terraform: init, plan, apply.",
     "build": "The artifact as files, with its digests and sizes.",
+    "invoke": "Run one of the plane's functions with an event, as Lambda runs it, on the embedded AWS.",
     "deploy": "Deliver the checkout to an environment: control plane, artifacts, manifests; what CI calls.",
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",

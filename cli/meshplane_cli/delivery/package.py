@@ -46,13 +46,13 @@ def layer_zip(root: Path) -> bytes:
 
     Built once per lock and kept in `.meshplane/build`. Raises CliError.
     """
-    compiler = "-bytecode" if _make(root, "python").stdout.strip() else ""
+    compiler = "-bytecode" if make(root, "python").stdout.strip() else ""
     kept = root / ".meshplane" / "build" / f"layer-{_sha(_layer_source(root))}{compiler}.zip"
     if not kept.is_file():
         say("building the dependency layer from layer/requirements.lock")
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            made = _make(root, "build-DependencyLayer", f"ARTIFACTS_DIR={folder}")
+            made = make(root, "build-DependencyLayer", f"ARTIFACTS_DIR={folder}")
             if made.returncode:
                 raise CliError("the dependency layer could not be built", found=made.stderr[-2000:], code=PROBLEMS)
             part = kept.with_suffix(".part")
@@ -62,7 +62,8 @@ def layer_zip(root: Path) -> bytes:
     return kept.read_bytes()
 
 
-def _make(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def make(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """One target of `layer/Makefile`."""
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(["make", "-s", "-C", str(root / "layer"), *words], env=env, capture_output=True, text=True, check=False)
 

@@ -116,6 +116,8 @@ class EmbeddedAws:
             return self._front.requests(int(body.get("since", 0)))
         if route == "access":
             return self.judge.report()
+        if route == "events":
+            return self.pool.delivered()
         answer: dict[str, Any] = {"account": self.account, "region": self.region, "requests": self._front.count}
         if route == "advance":
             answer["moments"] = self.timeline.advance(timedelta(seconds=float(body["seconds"])))

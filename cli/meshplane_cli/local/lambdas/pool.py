@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,7 @@ from meshplane_cli.local.clock import FILE_VARIABLE
 from meshplane_cli.local.lambdas.worker import Function, Outcome, Worker
 
 CODE_TAG = "meshplane-local:code"
+_DELIVERED = 50  # events remembered of each function
 ASYNC_RETRIES = 2  # Lambda's default for asynchronous invocations
 Send = Callable[[str, str], None]
 
@@ -48,6 +50,7 @@ class Pool:
         self._on_line = on_line
         self._on_failure = on_failure
         self._workers: dict[str, Worker] = {}
+        self._delivered: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_DELIVERED))
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(16, "lambda-async")
         self._busy = 0
@@ -60,12 +63,17 @@ class Pool:
     def invoke(self, account: str, region: str, name: str, payload: str) -> Outcome:
         """One synchronous call. Raises moto's ResourceNotFound for a function that is not there."""
         deployed = _deployed(account, region, name)
+        self._delivered[str(deployed.function_name)].append(payload)
         worker = self._worker(deployed)
         with self._counted():
             started = time.monotonic()
             outcome = worker.invoke(payload)
         _measure(account, region, deployed.function_name, outcome, time.monotonic() - started)
         return outcome
+
+    def delivered(self) -> dict[str, list[Any]]:
+        """The newest events that each function was called with, as they came."""
+        return {name: [json.loads(payload or "null") for payload in list(events)] for name, events in list(self._delivered.items())}
 
     def invoke_later(self, arn: str, payload: str) -> None:
         """One asynchronous call: retried twice, then handed to the function's dead-letter queue where it has one."""

@@ -13,6 +13,7 @@ from dp_foundation.builtin import files, merge
 from dp_foundation.contracts.quarantine import COLUMNS
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io.readers import read_table
+from meshplane.model.rules import Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
 
 pytestmark = pytest.mark.spark
@@ -32,6 +33,8 @@ class Vendor:
         columns = "Nr string, Bezeichnung string, Preis string, Stand string"
         self.prefix = world.raw("prices_raw", columns, delimiter=";", encoding="ISO-8859-1", escape='"')
         self.out = world.iceberg("prices", "nr bigint, name string, price decimal(12,2), as_of date", key=["nr"])
+        named = Rule("named", "not_null", ("name",)), Rule("priced", "range", ("price",), {"min": "0", "max": "10000"})
+        world.tables["prices"]["gate"] = Gate("prices", implied(["nr", "name", "price", "as_of"], ["nr"]) + named).to_json()
         simple = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name != "reasons")
         self.aside = world.iceberg("prices_quarantine", simple, declared=False)
         spark.sql(f"ALTER TABLE {self.aside} ADD COLUMN reasons {COLUMNS['reasons']} FIRST")
@@ -77,7 +80,11 @@ def test_broken_lines_are_kept_and_the_others_land(vendor: Vendor) -> None:
     assert vendor.kept() == sorted(kept)
     sources = {row["source_object"].rpartition("/")[2].partition("-")[0] for row in vendor.spark.table(vendor.aside).collect()}
     assert sources == {"a", "b"}
-    assert vendor.world.outbox("m1")["inputs"][0]["rows"] == 3
+    record = vendor.world.outbox("m1")
+    assert record["inputs"][0]["rows"] == 3
+    assert [(told["passed"], told["rows"], told["quarantined"]) for told in record["verdicts"] if told["table"] == "prices"] == [
+        (True, 3, 4)
+    ]
     assert (vendor.land("r2"), vendor.load("m2"), vendor.kept()) == (landed, rows, sorted(kept))
     vendor.drop("a.csv", HEADER + GOOD.replace("0,10", "0,20") + "3;zu wenig;1,00;03.01.2030\n")  # put right, under the same name
     assert len(vendor.land("r3")) == 3
@@ -94,8 +101,7 @@ def test_without_a_quarantine_a_broken_line_fails_the_job(vendor: Vendor) -> Non
 
 
 def test_a_contract_that_freezes_types_freezes_lines(vendor: Vendor) -> None:
-    gate = {"table": "prices", "digest": "0" * 64, "allow_empty": False, "contract": {"types": "freeze"}, "rules": []}
-    vendor.world.tables["prices"]["gate"] = gate
+    vendor.world.tables["prices"]["gate"]["contract"]["types"] = "freeze"
     vendor.drop("a.csv", HEADER + GOOD + BROKEN)
     vendor.land("r1")
     with pytest.raises(DataError, match=r"the file: 3 row\(s\) break line, which the contract leaves at freeze"):

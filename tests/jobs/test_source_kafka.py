@@ -14,6 +14,7 @@ from dp_foundation.config.secrets import get_secret
 from dp_foundation.contracts.quarantine import COLUMNS
 from dp_foundation.errors import ConfigError
 from dp_foundation.sources.kafka import options, record
+from meshplane.model.rules import Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
 from tests.jobs.servers import Broker, broker
 
@@ -34,6 +35,8 @@ class Events:
         self.world, self.spark, self.server, self.topic = world, spark, server, f"orders-{world.project}"
         self.raw = world.iceberg("events_raw", RAW, layer="raw")
         self.out = world.iceberg("orders", "id bigint, state string, at timestamp", key=["id"])
+        states = Rule("states", "in_set", ("state",), {"values": ["new", "paid"]})
+        world.tables["orders"]["gate"] = Gate("orders", (*implied(["id", "state", "at"], ["id"]), states)).to_json()
         simple = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name != "reasons")
         self.aside = world.iceberg("orders_quarantine", simple, declared=False)
         spark.sql(f"ALTER TABLE {self.aside} ADD COLUMN reasons {COLUMNS['reasons']} FIRST")
@@ -59,6 +62,7 @@ class Events:
         job = {"job": "load", "use": "merge", "reads": [{"table": "events_raw"}], "writes": [{"table": "orders", "mode": "merge"}]}
         self.world.start({**job, "with": given}, run_id)
         merge.run()
+        self.judged = next(told for told in self.world.outbox(run_id)["verdicts"] if told["table"] == "orders")
         return [(row[0], row[1]) for row in self.world.rows(self.out)]
 
     def positions(self) -> Sequence[tuple[int, int]]:
@@ -93,6 +97,7 @@ def test_each_record_lands_once_and_the_newest_wins(events: Events) -> None:
     rows = events.spark.table(events.raw).selectExpr("cast(payload as binary) AS bytes", "fault").collect()
     assert {bytes(row["bytes"]) for row in rows if row["fault"]} == set(POISON)
     assert events.load("m1") == [(1, "paid"), (2, "new")]
+    assert (events.judged["passed"], events.judged["rows"], events.judged["quarantined"]) == (True, 2, 4)
     aside = events.world.rows(events.aside)
     assert len(aside) == 4  # the three poison ones and the one without a payload
     before = events.positions(), events.world.summaries(events.raw)

@@ -24,6 +24,7 @@ from dp_foundation.sources import kafka
 from dp_foundation.spark.session import get_spark
 
 WORDS = ("source", "connection", "topic", "format", "batch", "listen")
+_MANAGER = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 PAUSE = 5.0  # seconds between two looks at a topic that is listened to
 
 
@@ -32,6 +33,8 @@ def run() -> None:
     """The whole job: what is there; with `listen`, again and again for so many seconds. Nothing new: nothing is written."""
     given, target = options(*WORDS), writable(find(one_write().logical))
     spark = get_spark(app_name=f"kafka {given['topic']}")
+    # The other manager asks Hadoop for a file context, and S3A's takes no address that begins with s3://.
+    spark.conf.set("spark.sql.streaming.checkpointFileManagerClass", _MANAGER)
     ends = time.monotonic() + int(given["listen"])
     while True:
         _drain(spark, given, target)

@@ -32,7 +32,8 @@ def test_an_export_can_be_named_in_the_manifest_and_imported_again_to_the_byte(h
     assert (told.exit_code, told.stdout) == (0, "wrote projects/sales/contracts/orders.odcs.yaml\n")
     first = contract(here.root, "orders")
     path = here.root / "projects/sales/project.yaml"
-    path.write_text(re.sub(r"(  orders:\n)", r"\1    contract: contracts/orders.odcs.yaml\n", path.read_text(encoding="utf-8"), count=1))
+    inline = re.sub(r"    contract: \{.*\n", "", path.read_text(encoding="utf-8"), count=1)
+    path.write_text(re.sub(r"(  orders:\n)", r"\1    contract: contracts/orders.odcs.yaml\n", inline, count=1))
     assert here("validate", "sales").exit_code == 0
     copy = tmp_path / "elsewhere.yaml"
     copy.write_text(first)
@@ -119,7 +120,11 @@ def test_a_filter_is_judged_by_its_parsed_tree() -> None:
 
 def test_validate_shows_sql_that_only_a_parser_refuses(here: Cli) -> None:
     path = here.root / "projects/sales/project.yaml"
-    rules = "    rules:\n      none: { sql: select id frm orders where }\n    key: [order_id]\n"
-    path.write_text(path.read_text(encoding="utf-8").replace("    key: [order_id]\n", rules, 1))
+    rule = "    rules:\n      none: { sql: select id frm orders where }\n"
+    text = path.read_text(encoding="utf-8")
+    has_rules = "    rules:\n" in text.partition("  orders:\n")[2].partition("\n  daily_revenue:")[0]
+    path.write_text(
+        text.replace("    rules:\n", rule, 1) if has_rules else text.replace("    key: [order_id]\n", f"{rule}    key: [order_id]\n", 1)
+    )
     told = here("validate", "sales")
     assert (told.exit_code, "tables.orders.rules.none.sql: this is no SQL" in told.stdout) == (1, True)

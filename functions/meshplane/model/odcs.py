@@ -7,8 +7,10 @@ silence and never guessed: a number without precision is no decimal (reference d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -80,11 +82,26 @@ def export(project: str, table: Promised) -> str:
     )
 
 
+# What readers of YAML 1.1, most tools among them, take for something else than a text when it is not quoted: NO, 12:30, 1_000, 2026-01-01.
+_OTHERWISE = re.compile(r"(?i)y|n|yes|no|on|off|=|<<|[-+.\d][-+.:_\d]*(e[-+]?\d*)?|[-+]?0[xob][\d_a-f]*|\d{4}-\d\d?-\d\d?([t\s].*)?")
+
+
 class _Plain(SafeRepresenter):
-    """No anchors: the same list at two places is written twice."""
+    """No anchors: the same list at two places is written twice. What is written reads the same by YAML 1.1 and 1.2."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_str(self, data: Any) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, '"' if _OTHERWISE.fullmatch(data) else None)
+
+    def represent_float(self, data: Any) -> Any:
+        text = format(Decimal(repr(data)), "f")  # 1.1 wants a dot in every number with an exponent
+        return self.represent_scalar("tag:yaml.org,2002:float", text if "." in text else f"{text}.0")
+
+
+_Plain.add_representer(str, _Plain.represent_str)
+_Plain.add_representer(float, _Plain.represent_float)
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:

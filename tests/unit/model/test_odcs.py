@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -103,7 +104,19 @@ def test_a_generated_contract_comes_back_whole_and_its_second_export_is_equal_to
 @settings(max_examples=20, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(tables())
 def test_what_is_exported_passes_the_standards_own_schema(table: Promised) -> None:
-    VALIDATOR.validate(plain(export("sales", table)))
+    text = export("sales", table)
+    VALIDATOR.validate(plain(text))
+    assert yaml.safe_load(text) == plain(text), "YAML 1.1 reads it otherwise"
+
+
+@pytest.mark.parametrize(
+    "word", ["NO", "on", "y", "12:30", "1_000", "010", "0x1F", "2026-01-01", "1e5", "~", "null", "=", ".5", "+1", "0o7"]
+)
+def test_a_text_that_yaml_would_take_for_something_else_is_quoted(word: str) -> None:
+    rule = Rule("words", "in_set", ("a",), {"values": [word, 0.0000001, 1e30]})
+    text = export("sales", Promised("orders", (Field("a", Primitive("string")),), rules=(rule,)))
+    assert yaml.safe_load(text) == plain(text)
+    assert read(text).tables[0].rules == (rule,)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)

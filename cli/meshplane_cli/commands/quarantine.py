@@ -81,7 +81,7 @@ def replay(
     policies = store(found).policies(project)
     if policies is None:
         raise CliError(f"{project} is not published in {found.env}", mend=f"meshplane publish {project}")
-    chosen = _pipeline(project_of(found.checkout, project, found.env), name, pipeline)
+    chosen = pipeline_for(project_of(found.checkout, project, found.env), name, pipeline)
     if chosen not in policies:
         known = ", ".join(policies) or "none"
         raise CliError(f"{project} has no pipeline '{chosen}' in {found.env}", allowed=known, mend=f"meshplane publish {project}")
@@ -114,7 +114,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     return by, row["run_id"], str(row["source_object"] or "").rpartition("/")[2], str(row["source_position"] or ""), row["row"]
 
 
-def _pipeline(project: Project, table: str, named: str) -> str:
+def pipeline_for(project: Project, table: str, named: str) -> str:
     """The pipeline that fills the table. Raises CliError where none, or more than one, does."""
     if table not in quarantines(project):
         known = ", ".join(quarantines(project)) or "none: no table has a contract that keeps rows aside"

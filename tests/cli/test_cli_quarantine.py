@@ -1,0 +1,42 @@
+"""Which pipeline `meshplane quarantine replay` runs, and what it says where none can; the rest is tests/e2e/test_quarantine.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from meshplane.model.project import Job, JobStep, OwnAsl, Pipeline, Project, Table, Write
+from meshplane.model.types import Field, Primitive
+from meshplane_cli.commands.quarantine import pipeline_for
+from meshplane_cli.output import CliError
+
+ORDERS = Table("orders", "refined", "iceberg", (Field("id", Primitive("long")),), has_contract=True)
+LOAD = Job("load", use="merge", writes=(Write("orders", "merge"),))
+DAILY = Pipeline("daily", (JobStep("load"),))
+SHOP = Project("shop", tables={"orders": ORDERS}, jobs={"load": LOAD}, pipelines={"daily": DAILY})
+TWO = {"daily": DAILY, "hourly": replace(DAILY, name="hourly"), "own": Pipeline("own", asl=OwnAsl("pipelines/own.asl.json"))}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named", "chosen"), [({}, "", "daily"), ({"pipelines": TWO}, "hourly", "hourly"), ({"pipelines": TWO}, "own", "own")]
+)
+def test_the_pipeline_that_fills_the_table_is_run(changed: dict[str, Any], named: str, chosen: str) -> None:
+    assert pipeline_for(replace(SHOP, **changed), "orders", named) == chosen
+
+
+@pytest.mark.parametrize(
+    ("changed", "table", "named", "told"),
+    [
+        ({}, "order", "", "shop.order has no quarantine"),
+        ({"tables": {"orders": replace(ORDERS, has_contract=False)}}, "orders", "", "shop.orders has no quarantine"),
+        ({"jobs": {"load": replace(LOAD, use="", script="jobs/a.py")}}, "orders", "", "no job by merge or files writes orders"),
+        ({"pipelines": {}}, "orders", "", "no one pipeline of shop to fill orders"),
+        ({"pipelines": TWO}, "orders", "", "no one pipeline of shop to fill orders"),
+        ({"pipelines": TWO}, "orders", "nightly", "no one pipeline of shop to fill orders"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(changed: dict[str, Any], table: str, named: str, told: str) -> None:
+    with pytest.raises(CliError, match=told):
+        pipeline_for(replace(SHOP, **changed), table, named)

@@ -232,8 +232,9 @@ class Jvm:
         java_lang.System.gc()
         if runtime.totalMemory() - runtime.freeMemory() > 0.6 * runtime.maxMemory():
             raise RuntimeError("too much of the heap is still in use")
-        for left in self._scratch.iterdir():
-            if left.name not in ("gateway", "log4j2.properties"):
+        # S3A looks for its folder of buffers once in the life of a JVM: it is emptied and stays.
+        for left in (*self._scratch.iterdir(), *self._scratch.glob("s3a/*")):
+            if left.name not in ("gateway", "log4j2.properties", "s3a"):
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
     def _await_idle(self) -> None:

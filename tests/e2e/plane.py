@@ -179,16 +179,17 @@ def eventually(look: Callable[[], Any], seconds: float = 60, every: float = 0.1)
 
 
 @contextmanager
-def plane_in(folder: Path, warm: bool = False) -> Iterator[Plane]:
-    """Up in `folder`, on a port of its own, from this checkout's template and code; down at the end. `warm`: a JVM waits for jobs."""
+def plane_in(folder: Path, warm: bool = False, root: Path = ROOT) -> Iterator[Plane]:
+    """Up in `folder`, on a port of its own, from this checkout's template and code (or those of `root`); down at the end. `warm`: a JVM
+    waits for jobs."""
     (folder / "projects").mkdir(parents=True)
-    (folder / "domain.json").symlink_to(ROOT / "domain.json")
+    (folder / "domain.json").symlink_to(root / "domain.json")
     before = dict(os.environ)
     os.environ.update(MESHPLANE_LOCAL_DIR=str(folder / ".meshplane"), MESHPLANE_LOCAL_PORT="0", MESHPLANE_LOCAL_WARM=str(int(warm)))
     os.environ.setdefault("MESHPLANE_JARS", str(ROOT / ".meshplane" / "jars"))
     try:
-        yield Plane(stacks.up(ROOT), folder)
+        yield Plane(stacks.up(root), folder)
     finally:
-        stacks.down(ROOT)
+        stacks.down(root)
         os.environ.clear()
         os.environ.update(before)

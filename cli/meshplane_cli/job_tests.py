@@ -86,9 +86,10 @@ class JobTests:
     # --- what stands before ---------------------------------------------------------------------------------------------------------
 
     def _tables(self, told: Mapping[str, Any]) -> None:
-        """The Iceberg tables of the job as the plane makes them, with the quarantine of those that it writes."""
+        """The Iceberg tables of the job as the plane makes them, with the quarantines of what it writes where a contract needs one."""
         projects = {table["project"] for table in told["tables"].values()}
         wanted = {f"{table['database']}.{table['name']}" for table in told["tables"].values()}
+        wanted |= {f"{told['tables'][w['table']]['database']}.{self._aside(w['table'])}" for w in told["writes"]}
         commits = Commits(self._target.clients)
         for name in projects:
             project = self._project if name == self._project.name else project_of(self._target.checkout, name, self._target.env)
@@ -107,10 +108,6 @@ class JobTests:
                 _typed(spark, table, cells).writeTo(f"glue_catalog.{table['database']}.{table['name']}").append()
             else:
                 self._files(spark, table, cells, number)
-        for write in told["writes"]:
-            table = told["tables"][write["table"]]
-            if table["format"] == "iceberg":
-                spark.sql(_quarantine(table, self._target.naming.of("quarantine_table", project=table["project"], table=write["table"])))
 
     def _drop(self, told: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
         """The folder of `use: files` as a table of files with the target's columns."""
@@ -175,8 +172,11 @@ class JobTests:
     def _main(self, spark: Any, table: Mapping[str, Any]) -> Any:
         return spark.table(f"glue_catalog.{table['database']}.{table['name']}")
 
+    def _aside(self, table: str) -> str:
+        return self._target.naming.of("quarantine_table", project=self._project.name, table=table)
+
     def _quarantined(self, spark: Any, name: str, table: Mapping[str, Any], expected: Sequence[tuple[Mapping[str, Any], Any]]) -> list[str]:
-        place = self._target.naming.of("quarantine_table", project=table["project"], table=name)
+        place = self._aside(name)
         reasons = "transform(reasons, r -> concat(r.entity, ' ', r.column)) AS reasons"
         found = spark.table(f"glue_catalog.{table['database']}.{place}").selectExpr("row", reasons).collect()
         named = {column for row, _ in expected for column in row}
@@ -234,14 +234,6 @@ def _kinds(table: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _value(text: str | None, kind: str) -> Any:
     """A cell of a json file: text stays text, everything else is JSON already."""
     return text if text is None or kind in ("string", "date", "timestamp", "timestamp_ntz", "binary") else json.loads(text)
-
-
-def _quarantine(table: Mapping[str, Any], name: str) -> str:
-    from dp_foundation.contracts.quarantine import COLUMNS
-
-    columns = ", ".join(f"{column} {kind}" for column, kind in COLUMNS.items())
-    place = f"{table['location'].rstrip('/')}_quarantine"
-    return f"CREATE TABLE IF NOT EXISTS glue_catalog.{table['database']}.{name} ({columns}) USING iceberg LOCATION '{place}'"
 
 
 def _plain(frame: Any) -> list[dict[str, Any]]:

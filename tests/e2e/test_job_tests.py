@@ -13,34 +13,51 @@ import pytest
 
 pytestmark = pytest.mark.spark
 ROOT = Path(__file__).parents[2]
-WRONG = """
+MORE = """
+  an order that cannot be read is set aside, the others land:
+    given:
+      orders_raw:
+        - { order_id: 1, customer_id: 7, amount: twelve, currency: eur, updated_at: 2026-11-01T08:00:00Z }
+        - { order_id: 2, customer_id: 7, amount: 12, currency: eur, updated_at: 2026-11-01T08:00:00Z }
+        - { customer_id: 7, amount: 13, currency: eur, updated_at: 2026-11-01T08:00:00Z }
+    expect:
+      rows:
+        orders: [{ order_id: 2, amount: 12 }]
+      quarantine:
+        orders:
+          - { row: { order_id: 1, amount: twelve }, reasons: [types amount] }
+          - { row: { order_id: null, amount: 13 }, reasons: [nullability order_id] }
   wrong on purpose:
     given:
       orders_raw:
-        - { order_id: 1, amount: 12, currency: eur, updated_at: 2026-11-01T08:00:00Z }
-        - { order_id: 2, amount: 3, updated_at: 2026-11-01T08:00:00Z }
+        - { order_id: 1, customer_id: 7, amount: 12, currency: eur, updated_at: 2026-11-01T08:00:00Z }
+        - { order_id: 2, customer_id: 7, amount: 3, updated_at: 2026-11-01T08:00:00Z }
     expect:
       rows:
         orders:
           - { order_id: 1, amount: 12.50, currency: EUR }
           - { order_id: 3, amount: 3, currency: null }
       verdicts: { orders: failed }
-  an order without a number is no error, an order that is two is:
+  an order that is two is an error:
     given:
       orders_raw:
-        - { order_id: 1, amount: 1, updated_at: 2026-11-01T08:00:00Z }
-        - { order_id: 1, amount: 2, updated_at: 2026-11-01T08:00:00Z }
+        - { order_id: 1, customer_id: 7, amount: 1, currency: eur, updated_at: 2026-11-01T08:00:00Z }
+        - { order_id: 1, customer_id: 7, amount: 2, currency: eur, updated_at: 2026-11-01T08:00:00Z }
     expect:
       error: different rows with the same key
       rows: { orders: [] }
 """
+CONTRACT = "    key: [order_id]\n    contract: { types: quarantine_row }\n"
 
 
 def test_the_examples_pass_and_what_is_wrong_is_told(tmp_path: Path) -> None:
     for name in ("domain.json", "projects", "functions", "glue_jobs"):
         (shutil.copytree if (ROOT / name).is_dir() and name == "projects" else os.symlink)(ROOT / name, tmp_path / name)
     path = tmp_path / "projects/sales/tests/load_orders.yaml"
-    path.write_text(path.read_text(encoding="utf-8").rstrip() + WRONG, encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").rstrip() + MORE, encoding="utf-8")
+    manifest = tmp_path / "projects/sales/project.yaml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text if "contract:" in text else text.replace("    key: [order_id]\n", CONTRACT), encoding="utf-8")
     jars = os.environ.get("MESHPLANE_JARS", str(ROOT / ".meshplane" / "jars"))
     environment = {
         **os.environ,

@@ -93,6 +93,17 @@ def write(folder: Path, seed: int = 7, sizes: Sizes | None = None) -> dict[str, 
     return uploads(folder)
 
 
+def new_shop(folder: Path, count: int = 40) -> dict[str, Path]:
+    """A batch of orders in which a new shop spells the currency its own way, but for a last, cancelled one; key below the raw bucket →
+    file. The ids are its own."""
+    ordered = f"{FIRST_DAY + timedelta(days=DAYS - 1)}T12:00:00Z"
+    rows = [(str(900_000 + n), str(n), f"{n}.50", "euro", "paid", ordered, ordered) for n in range(1, count)]
+    rows.append((str(900_000 + count), str(count), "1.00", "EUR", "cancelled", ordered, ordered))
+    path = folder / "new-shop.csv"
+    _csv(path, ";", "orders", rows)
+    return {f"sales/orders_raw/dt={FIRST_DAY + timedelta(days=DAYS)}/{path.name}": path}
+
+
 def uploads(folder: Path) -> dict[str, Path]:
     """Key below the raw bucket → file, for the files that `write` left in `folder`: in the order in which they arrive."""
     day = f"dt={FIRST_DAY + timedelta(days=DAYS)}"

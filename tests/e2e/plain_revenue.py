@@ -30,7 +30,7 @@ def daily_revenue(files: Mapping[str, Path]) -> set[Row]:
     for row in newest.values():
         if row["status"] == "cancelled" or row["customer_id"] not in country:
             continue
-        key = (row["ordered_at"][:10], country[row["customer_id"]], row["currency"].strip().upper())
+        key = (row["ordered_at"][:10], country[row["customer_id"]], row["currency"].strip().upper().replace("EURO", "EUR"))
         count, revenue = totals.get(key, (0, Decimal(0)))
         totals[key] = (count + 1, revenue + Decimal(row["amount"]))
     cent = Decimal("0.01")

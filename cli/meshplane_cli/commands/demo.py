@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from meshplane.model.runs import Run
+from meshplane_cli.bad_batch import arrives
 from meshplane_cli.commands.query import asked
 from meshplane_cli.commands.query import command as query
 from meshplane_cli.manifests import project_of, text_of
@@ -40,7 +41,9 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS. The stack stays up afterwards."""
+    """Two projects, from an uploaded manifest to rows in a curated table, on the embedded AWS; then a bad batch, which its gate stops, and
+    how it is put right (with --json only the first part). The stack stays up afterwards.
+    """
     began = time.monotonic()
     found, folder = _bring_up(baseline)
     with ThreadPoolExecutor(1) as meanwhile:
@@ -54,7 +57,10 @@ def command(
         (count,), next_lines = asked(COUNT)[1], [{"title": title, "command": line} for title, line in five(manifest)]
         emit({"seconds": round(time.monotonic() - began), "firstRows": asked(FIRST_ROWS)[1], "count": count, "next": next_lines})
         return
-    _print_rows()
+    show("The first rows of the curated table, read without Spark:", style="bold")
+    query(FIRST_ROWS)
+    query(COUNT)
+    arrives(found, folder / "sample", timeout, lambda: query(COUNT))
     say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")
     _what_next(manifest)
 
@@ -122,12 +128,6 @@ def _done(runs: list[Run], ended: frozenset[str]) -> bool:
     fed = [run.ended for run in runs if run.project == "customers" and run.status == "SUCCEEDED"]
     after = [run for run in runs if (run.project, run.pipeline) == LAST and run.trigger == "after_customers" and run.status == "SUCCEEDED"]
     return bool(fed) and bool(after) and all(run.status in ended for run in runs)
-
-
-def _print_rows() -> None:
-    show("The first rows of the curated table, read without Spark:", style="bold")
-    query(FIRST_ROWS)
-    query(COUNT)
 
 
 def _what_next(manifest: str) -> None:

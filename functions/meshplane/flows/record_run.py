@@ -89,9 +89,9 @@ def job_run_ended(ports: RunPorts, job_run: JobRun) -> str:
 
 
 def readable(cause: str) -> str:
-    """A failed `.sync` job step's cause is the whole job run as JSON: its message is what people want to read."""
+    """A failed `.sync` job step's cause is the whole job run as JSON, a failed function's its answer: the message is what people read."""
     try:
         told = json.loads(cause)
     except ValueError:
         return cause
-    return str(told.get("ErrorMessage") or cause) if isinstance(told, dict) else cause
+    return str(told.get("ErrorMessage") or told.get("errorMessage") or cause) if isinstance(told, dict) else cause

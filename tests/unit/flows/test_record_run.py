@@ -114,7 +114,14 @@ def test_a_job_run_without_our_arguments_is_no_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "expected"), [('{"ErrorMessage": "boom"}', "boom"), ("plain", "plain"), ('{"other": 1}', '{"other": 1}'), ("[1]", "[1]")]
+    ("cause", "expected"),
+    [
+        ('{"ErrorMessage": "boom"}', "boom"),
+        ("plain", "plain"),
+        ('{"other": 1}', '{"other": 1}'),
+        ("[1]", "[1]"),
+        ('{"errorMessage": "rule-failed"}', "rule-failed"),
+    ],
 )
 def test_a_cause_reads_as_its_message(cause: str, expected: str) -> None:
     assert readable(cause) == expected

@@ -306,10 +306,13 @@ def own(text: str | None, *targets: str) -> Want[Any]:
 
 
 def test_an_own_asl_file_is_filled_in_and_needs_every_job() -> None:
-    run = {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync", "Parameters": {"JobName": "${job.top}"}, "End": True}
-    want = own(json.dumps({"StartAt": "a", "States": {"a": run}}))
+    run = {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync", "Parameters": {"JobName": "${job.top}"}, "Next": "b"}
+    gate = {"Type": "Task", "Resource": f"${{gate.{SALES.jobs['top'].writes[0].table}}}", "End": True}
+    want = own(json.dumps({"StartAt": "a", "States": {"a": run, "b": gate}}))
     assert (want.refused, want.waits) == ("", "")
     assert json.loads(want.spec.definition)["States"]["a"]["Parameters"]["JobName"] == "f01-sales-top-dev"
+    publish = json.loads(want.spec.definition)["States"]["b"]["Parameters"]
+    assert publish["FunctionName"] == NAMING.arn("lambda", f"function:{NAMING.of('publish_function')}")
     assert {need.label for need in want.needs if need.kind == "glue_job"} == {"load_orders", "daily_revenue", "top"}
 
 

@@ -235,19 +235,27 @@ class _Planner:
             return replace(base, verb=Verb.WAIT, reason=f"could not be looked at: {error}", error=type(error).__name__)
         known = self.inventory.get(want.id)
         drift = known is not None and known.fingerprint == fingerprint
-        if seen is None and want.id.kind in self.lasting and (holder := self.elsewhere.get(_of_table(want.id))):
-            return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, reason=_moved(want.id, holder, self.owner))
-        if seen is None and (left_by := self.former.get(want.id)):
-            return replace(base, verb=Verb.CREATE, effect=Effect.BREAKING, reason=_renamed(want.id, left_by, self.owner))
         if seen is None:
-            reason = "was deleted outside Meshplane" if drift else ""
-            return replace(base, verb=Verb.CREATE, effect=Effect.ADDITIVE, reason=reason, drift=drift)
+            return self._absent(base, want, drift)
         if seen.owner != self.owner:
             return self._not_ours(base, seen)
         if seen.busy:
             return replace(base, verb=Verb.WAIT, reason=seen.busy)
         if seen.spec is None:  # its mark is the one known, and so is what is wanted
             return base
+        return self._present(base, want, seen, drift)
+
+    def _absent(self, base: Action, want: Want[Any], drift: bool) -> Action:
+        """Nothing of this name is there: made, unless it would be a table moved or a project renamed."""
+        if want.id.kind in self.lasting and (holder := self.elsewhere.get(_of_table(want.id))):
+            return replace(base, verb=Verb.BLOCKED, effect=Effect.BREAKING, reason=_moved(want.id, holder, self.owner))
+        if left_by := self.former.get(want.id):
+            return replace(base, verb=Verb.CREATE, effect=Effect.BREAKING, reason=_renamed(want.id, left_by, self.owner))
+        reason = "was deleted outside Meshplane" if drift else ""
+        return replace(base, verb=Verb.CREATE, effect=Effect.ADDITIVE, reason=reason, drift=drift)
+
+    def _present(self, base: Action, want: Want[Any], seen: Seen[Any], drift: bool) -> Action:
+        """Ours, at rest and read: compared."""
         kind = self.kinds[want.id.kind]
         added = getattr(kind, "extra", None)  # only kinds to which somebody may add without harm have it
         base = replace(base, extra=(*seen.extra, *added(want.spec, seen.spec))) if added else base

@@ -29,7 +29,7 @@ GOOD = {
     "lib/parse.py": "def parse(text: str) -> int:\n    return int(text)\n",
     "sql/count.sql": "SELECT count(*) AS id FROM landed WHERE id > :window_start\n",
     "own.asl.json": '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::glue:startJobRun.sync", '
-    '"Parameters": {"JobName": "${job.load}"}, "End": true}}}',
+    '"Parameters": {"JobName": "${job.load}"}, "Next": "B"}, "B": {"Type": "Task", "Resource": "${gate.orders}", "End": true}}}',
 }
 
 

@@ -132,27 +132,27 @@ class Executions(Protocol):
 
     def start(self, machine: str, run: Run) -> str:
         """Start, by the run's id as the name; the execution's ARN. Started already is success. Raises NotFound without a machine."""
-        ...
 
     def describe(self, arn: str) -> Execution | None:
         """The execution as it is now; None when there is none."""
-        ...
 
     def running(self, machines: str) -> Sequence[Execution]:
         """Open executions of every state machine whose name fits the pattern, in which `*` stands for any characters."""
-        ...
 
     def arn(self, machine: str, run_id: str) -> str:
         """The ARN that the run's execution has, started or not."""
-        ...
 
     def stop(self, arn: str, why: str) -> None:
         """End it. Ended already is success."""
-        ...
 
     def job_run(self, job: str, job_run_id: str) -> JobRun | None:
         """A Glue job run, by the job's physical name."""
-        ...
+
+    def open_job_runs(self, jobs: Collection[str]) -> Sequence[JobRun]:
+        """Open job runs of these jobs, by physical name; a job that is gone has none."""
+
+    def stop_job_run(self, job: str, job_run_id: str) -> None:
+        """End it. Ended already is success."""
 
 
 class TriggerQueue(Protocol):
@@ -332,8 +332,8 @@ class ReconcileQueue(Protocol):
 class OpenRuns(Protocol):
     """Runs of a project that have not ended."""
 
-    def open(self, project: str) -> Sequence[Run]:
-        """The records of runs that wait or run."""
+    def open(self, project: str, jobs: Collection[str] = ()) -> Sequence[Run]:
+        """The records of runs that wait or run; with them what runs of these jobs (physical names) without any pipeline."""
         ...
 
     def stop(self, run: Run, why: str) -> None:

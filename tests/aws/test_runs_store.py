@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meshplane.aws.clients import Clients
-from meshplane.aws.executions import RawLandings, SqsTriggers
+from meshplane.aws.executions import AwsExecutions, RawLandings, SqsTriggers
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.errors import AlreadyExists, Stale
 from meshplane.model.naming import Naming
@@ -161,3 +161,15 @@ def test_the_newest_versions_that_landed_in_time(clients: Clients) -> None:
     assert landed[0].version
     assert landed[0].version != newest
     assert not RawLandings(clients, naming).arrived("sales", "orders_raw", now - timedelta(hours=2), now - timedelta(hours=1))
+
+
+def test_open_runs_of_a_job_are_found_and_stopped(clients: Clients) -> None:
+    glue, executions = clients("glue"), AwsExecutions(clients)
+    glue.create_job(Name="load", Role="arn:aws:iam::390403879405:role/job", Command={"Name": "glueetl", "ScriptLocation": "s3://b/k.py"})
+    told = json.dumps({"run_id": "load-1", "project": "sales", "pipeline": ""})
+    started = glue.start_job_run(JobName="load", Arguments={"--meshplane-run": told})["JobRunId"]
+    (found,) = executions.open_job_runs(["load", "gone"])
+    assert (found.job, found.job_run_id, found.run["run_id"]) == ("load", started, "load-1")
+    executions.stop_job_run("load", started)
+    executions.stop_job_run("load", started)
+    assert glue.get_job_run(JobName="load", RunId=started)["JobRun"]["JobRunState"] in ("STOPPING", "STOPPED")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +16,7 @@ from meshplane.model.naming import Naming
 from meshplane.model.runs import Arrival, Execution, JobRun, Run
 from meshplane.model.windows import iso
 
+_OPEN_JOB_RUN = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})  # JobRunState: all others are ends
 LONGEST_DELAY = timedelta(minutes=15)  # SQS DelaySeconds
 
 
@@ -85,6 +86,26 @@ class AwsExecutions:
         except NotFound:
             return None
         return job_run_of(job, found)
+
+    def open_job_runs(self, jobs: Collection[str]) -> Sequence[JobRun]:
+        """By GetJobRuns, which gives the newest first: the listing ends at the first page without an open one."""
+        return [found for job in sorted(jobs) for found in self._open_job_runs(job)]
+
+    def _open_job_runs(self, job: str) -> Iterator[JobRun]:
+        try:
+            with translated("glue:GetJobRuns", job):
+                for page in self._clients("glue").get_paginator("get_job_runs").paginate(JobName=job):
+                    found = [job_run_of(job, one) for one in page["JobRuns"] if one["JobRunState"] in _OPEN_JOB_RUN]
+                    yield from found
+                    if not found:
+                        return
+        except NotFound:
+            return
+
+    def stop_job_run(self, job: str, job_run_id: str) -> None:
+        """By BatchStopJobRun, whose answer names what could not be stopped: what has ended is no fault."""
+        with translated("glue:BatchStopJobRun", job):
+            self._clients("glue").batch_stop_job_run(JobName=job, JobRunIds=[job_run_id])
 
 
 def job_run_of(job: str, found: Mapping[str, Any]) -> JobRun:

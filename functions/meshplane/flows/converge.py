@@ -135,7 +135,8 @@ def _beside_runs(made: Plan, task: Task, sure: Callable[[], None]) -> Plan:
     if task.runs is None or not late:
         return made
     try:
-        running = [run for run in task.runs.open(task.owner.project) if run.status == "RUNNING"]
+        jobs = {key.name for key in task.inventory if key.kind == glue_job.NAME}
+        running = [run for run in task.runs.open(task.owner.project, jobs) if run.status == "RUNNING"]
         if task.policy.while_running == "stop":
             gone = {action.id.name for action in late if action.id.kind == state_machine.NAME}
             stop = [run for run in running if run.execution.split(":")[-2:-1] and run.execution.split(":")[-2] in gone]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meshplane.flows.record_run import execution_ended
 from meshplane.flows.run_slots import RunPorts, change_slots, close_run
-from meshplane.model.runs import OPEN, Execution, Run
+from meshplane.model.runs import OPEN, Execution, JobRun, Run
 from meshplane.model.slots import Change, Slots, take_up
 from meshplane.model.windows import iso
 
@@ -18,9 +18,9 @@ class ProjectRuns:
 
     ports: RunPorts
 
-    def open(self, project: str) -> Sequence[Run]:
-        """The runs that hold a place or wait for one. One whose end nobody told us of is closed on the way."""
-        found = []
+    def open(self, project: str, jobs: Collection[str] = ()) -> Sequence[Run]:
+        """The runs that hold a place or wait for one, and single jobs' runs. One whose end nobody told us of is closed on the way."""
+        found = [_of_job(project, job_run) for job_run in self.ports.executions.open_job_runs(jobs) if not job_run.run.get("pipeline")]
         for slots in self.ports.runs.all_slots(project).values():
             for run_id in (*slots.open, *(waiting.run_id for waiting in slots.waiting)):
                 run = self.ports.runs.run(project, run_id)
@@ -30,6 +30,9 @@ class ProjectRuns:
 
     def stop(self, run: Run, why: str) -> None:
         """A run that was never started is closed; one that runs is stopped, which closes it too."""
+        if run.job:
+            self.ports.executions.stop_job_run(run.job, run.execution)
+            return
         if run.status == "RUNNING":
             self.ports.executions.stop(run.execution, why)
             self._now(run)
@@ -70,6 +73,12 @@ class ProjectRuns:
     def _close(self, run: Run) -> None:
         ended = replace(run, ended=iso(self.ports.clock.now()))
         close_run(self.ports, ended, self.ports.runs.policies(run.project))
+
+
+def _of_job(project: str, found: JobRun) -> Run:
+    """A run of one job, whoever started it: `execution` is the job run's id."""
+    name, started = str(found.run.get("run_id") or found.job_run_id), found.started
+    return Run(name, project, "", "RUNNING", "", "manual", started, job=found.job, started=started, execution=found.job_run_id)
 
 
 def _taken_up(project: str, execution: Execution) -> Run | None:

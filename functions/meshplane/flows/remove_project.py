@@ -15,6 +15,7 @@ from meshplane.errors import ManifestInvalid, PlaneError, Stale
 from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Confirm, Converged, Task, Tools, converge
 from meshplane.flows.preparation import Here
+from meshplane.kinds import glue_job
 from meshplane.model.manifest import load
 from meshplane.model.project import Policy
 from meshplane.model.resource import Owner
@@ -76,9 +77,10 @@ def _further(step: Removal, version: str, phase: str) -> Ended:
         if _unfinished(triggers):
             return _draining(step, triggers, "its triggers are being taken away")
         step = replace(step, writer=step.writer.knowing(inventory=triggers.inventory))
-        open_runs = step.runs.open(record.project)
+        jobs = {key.name for key in triggers.inventory if key.kind == glue_job.NAME}
+        open_runs = step.runs.open(record.project, jobs)
         if open_runs and _stopped(step, open_runs):
-            open_runs = step.runs.open(record.project)
+            open_runs = step.runs.open(record.project, jobs)
         if open_runs:
             return _running(step, triggers, open_runs)
     converged = converge(step.tools, _task(step, None), _confirm(step, version))

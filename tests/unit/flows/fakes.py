@@ -372,13 +372,16 @@ class Runs:
     stopped: list[str] = field(default_factory=list)
     unrecorded: list[Run] = field(default_factory=list)  # open executions that no slots hold
     fault: Exception | None = None
+    of_jobs: dict[str, Run] = field(default_factory=dict)  # open runs without a pipeline, by the job's physical name
 
-    def open(self, project: str) -> Sequence[Run]:
-        return [run for run in self.runs if run.project == project]
+    def open(self, project: str, jobs: Collection[str] = ()) -> Sequence[Run]:
+        alone = [run for job, run in self.of_jobs.items() if job in jobs and run.run_id not in self.stopped]
+        return [*alone, *(run for run in self.runs if run.project == project)]
 
     def stop(self, run: Run, why: str) -> None:
         self.stopped.append(run.run_id)
-        self.runs.remove(run)
+        if run in self.runs:
+            self.runs.remove(run)
 
     def restore(self, project: str, machines: str) -> None:
         if self.fault:

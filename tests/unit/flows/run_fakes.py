@@ -158,6 +158,12 @@ class FakeExecutions:
     def job_run(self, job: str, job_run_id: str) -> JobRun | None:
         return self.job_runs.get(job_run_id)
 
+    def open_job_runs(self, jobs: Collection[str]) -> Sequence[JobRun]:
+        return [one for one in self.job_runs.values() if one.job in jobs and one.state == "RUNNING"]
+
+    def stop_job_run(self, job: str, job_run_id: str) -> None:
+        self.job_runs[job_run_id] = replace(self.job_runs[job_run_id], state="STOPPED")
+
     def running(self, machines: str) -> Sequence[Execution]:
         return [one for one in map(self.executions.__getitem__, self.open()) if fnmatchcase(one.arn.split(":")[-2], machines)]
 

@@ -8,7 +8,7 @@ from meshplane.flows.open_runs import ProjectRuns
 from meshplane.flows.record_run import record_run
 from meshplane.flows.run_slots import start_open
 from meshplane.flows.start_run import start_run
-from meshplane.model.runs import Run
+from meshplane.model.runs import JobRun, Run
 from tests.unit.flows.run_fakes import MACHINE, World, manual, world
 
 
@@ -28,6 +28,22 @@ def statuses(made: World) -> list[str]:
 def test_what_runs_and_what_waits_is_open() -> None:
     assert statuses(busy()) == ["RUNNING", "WAITING"]
     assert ProjectRuns(busy().ports).open("customers") == []
+
+
+def test_a_job_that_somebody_runs_without_a_pipeline_is_open_too() -> None:
+    made = world()
+    by_hand = JobRun("f01-sales-load-dev", "jr_hand", "RUNNING", {}, started="2030-05-01T12:00:00Z")
+    asked = JobRun("f01-sales-load-dev", "jr_asked", "RUNNING", {"run_id": "load-1", "project": "sales", "pipeline": ""})
+    of_pipeline = JobRun("f01-sales-load-dev", "jr_daily", "RUNNING", {"run_id": "daily-1", "project": "sales", "pipeline": "daily"})
+    ended = JobRun("f01-sales-load-dev", "jr_ended", "SUCCEEDED", {})
+    made.executions.job_runs.update({one.job_run_id: one for one in (by_hand, asked, of_pipeline, ended)})
+    runs = ProjectRuns(made.ports)
+    assert runs.open("sales") == [], "a look that names no job asks Glue nothing"
+    assert [run.run_id for run in runs.open("sales", ["f01-sales-load-dev"])] == ["jr_hand", "load-1"]
+    for run in runs.open("sales", ["f01-sales-load-dev"]):
+        runs.stop(run, "removed")
+    assert runs.open("sales", ["f01-sales-load-dev"]) == []
+    assert made.executions.job_runs["jr_daily"].state == "RUNNING", "its execution is what ends it"
 
 
 def test_stopping_ends_both_and_starts_nothing() -> None:

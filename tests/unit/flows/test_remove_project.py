@@ -76,6 +76,15 @@ def test_or_stopped_by_policy() -> None:
     assert plane.runs.stopped == ["r1"]
 
 
+@pytest.mark.parametrize(("policy", "result"), [("", "draining"), ("{ whileRunning: stop }", "removed")])
+def test_so_is_a_job_that_runs_without_a_pipeline(policy: str, result: str) -> None:
+    plane = applied(policy)
+    (job,) = (key.name for key in plane.table.records["sales"].inventory if key.kind == "glue_job")
+    plane.runs.of_jobs[job] = a_run("by-hand")
+    assert plane.look().result == result
+    assert plane.runs.stopped == (["by-hand"] if policy else [])
+
+
 def test_a_run_that_only_waits_never_begins() -> None:
     plane = applied()
     plane.runs.runs = [a_run("r1"), a_run("r2", "WAITING")]

@@ -62,7 +62,7 @@ def test_runs_are_asked_for_only_where_a_table_would_change() -> None:
     plane.bucket.put("sales", manifest())
     plane.look()
     asked: list[str] = []
-    plane.runs.open = lambda project: asked.append(project) or []  # type: ignore[method-assign,func-returns-value]
+    plane.runs.open = lambda project, jobs=(): asked.append(project) or []  # type: ignore[method-assign,func-returns-value]
     plane.look()
     plane.bucket.put("sales", manifest(tables={"orders": "{ id: long, amount: long }", "refunds": "{ id: long }"}))
     plane.look()
@@ -129,7 +129,7 @@ class TestAJobThatIsNoLongerDeclared:
 
     def test_it_stays_where_runs_cannot_be_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         plane = self.taken_out()
-        monkeypatch.setattr(plane.runs, "open", lambda project: (_ for _ in ()).throw(Denied("dynamodb:Query")))
+        monkeypatch.setattr(plane.runs, "open", lambda project, jobs=(): (_ for _ in ()).throw(Denied("dynamodb:Query")))
         plane.look()
         assert plane.cloud.writes == ["update role"]
         assert plane.condition() == ("False", "Denied")

@@ -28,6 +28,7 @@ TYPES = {
     "AWS::Events::Rule",
     "AWS::SNS::Topic",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::IAM::Role",
     "AWS::Logs::LogGroup",
 }
@@ -126,6 +127,15 @@ def test_every_dead_letter_queue_and_stalled_projects_raise_an_alarm(resources: 
     assert watched == {"ReconcileDeadLetters", "TriggerDeadLetters", "TargetDeadLetters"}
     assert "StalledProjects" in {alarm["MetricName"] for alarm in alarms}
     assert all(alarm["AlarmActions"] for alarm in alarms)
+
+
+def test_every_alarm_links_a_runbook_that_is_there(resources: dict[str, Any]) -> None:
+    headings = [line[3:] for line in (ROOT / "docs/runbooks.md").read_text().splitlines() if line.startswith("## ")]
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    for name, alarm in of(resources, "AWS::CloudWatch::Alarm").items():
+        _, link, anchor = alarm["AlarmDescription"].partition("docs/runbooks.md#")
+        assert link, name
+        assert anchor in anchors, name
 
 
 def test_the_state_table_is_an_index_with_the_keys_of_the_contract(resources: dict[str, Any]) -> None:

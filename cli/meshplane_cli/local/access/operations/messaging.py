@@ -141,6 +141,11 @@ def _alarm(call: Call) -> str:
     return call.world.arn("cloudwatch", f"alarm:{call['AlarmName']}")
 
 
+def _dashboard(call: Call, name: str = "") -> str:
+    """Dashboards are the account's, not a region's: the ARN has none."""
+    return f"arn:aws:cloudwatch::{call.world.account}:dashboard/{name or call['DashboardName']}"
+
+
 def _put_metrics(call: Call) -> Iterable[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": (str(call["Namespace"]),)})]
 
@@ -152,5 +157,7 @@ METRICS: Table = {
     "DeleteAlarms": lambda call: [
         Need("cloudwatch:DeleteAlarms", call.world.arn("cloudwatch", f"alarm:{name}")) for name in call["AlarmNames"]
     ],
+    **on("cloudwatch", _dashboard, "GetDashboard", "PutDashboard"),
+    "DeleteDashboards": lambda call: [Need("cloudwatch:DeleteDashboards", _dashboard(call, name)) for name in call["DashboardNames"]],
     "PutMetricData": _put_metrics,
 }

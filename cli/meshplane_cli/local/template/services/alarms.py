@@ -1,4 +1,4 @@
-"""AWS::CloudWatch::Alarm."""
+"""AWS::CloudWatch::Alarm and AWS::CloudWatch::Dashboard."""
 
 from __future__ import annotations
 
@@ -15,4 +15,14 @@ def _remove(target: Target, ref: str) -> None:
     target.client("cloudwatch").delete_alarms(AlarmNames=[ref])
 
 
-HANDLERS = {"AWS::CloudWatch::Alarm": Handler(_alarm, _remove)}
+def _dashboard(target: Target, logical: str, properties: Properties, earlier: str) -> Made:
+    name = properties.get("DashboardName") or target.name(logical)
+    target.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody=properties["DashboardBody"])
+    return Made(name)
+
+
+def _remove_dashboard(target: Target, ref: str) -> None:
+    target.client("cloudwatch").delete_dashboards(DashboardNames=[ref])
+
+
+HANDLERS = {"AWS::CloudWatch::Alarm": Handler(_alarm, _remove), "AWS::CloudWatch::Dashboard": Handler(_dashboard, _remove_dashboard)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.plane import HEAD, Plane
+from tests.e2e.plane import HEAD, ROOT, Plane
 
 pytestmark = pytest.mark.local
 
@@ -31,7 +30,7 @@ def named(body: dict[str, Any]) -> Iterator[tuple[str, str, frozenset[str]]]:
             assert not more
             yield namespace, metric, frozenset(dimensions)
         else:
-            yield row[0], row[1], frozenset(f"{name}={value}" for name, value in zip(row[2::2], row[3::2], strict=True))
+            yield row[0], row[1], frozenset({f"{row[2]}={row[3]}"})
 
 
 def emitted(plane: Plane) -> set[tuple[str, str, frozenset[str]]]:
@@ -50,12 +49,23 @@ def state(plane: Plane, name: str) -> str:
     return str(alarm["StateValue"])
 
 
-def test_every_widget_names_what_was_emitted(plane: Plane) -> None:
+def refused_by_a_gate(plane: Plane) -> None:
+    """The real function, asked to publish what no gate has judged."""
+    event = (ROOT / "events/publish_tables.json").read_text(encoding="utf-8")
+    answer = plane.client("lambda").invoke(FunctionName="f01-meshplane-publish-tables-dev", Payload=event)
+    assert json.loads(answer["Payload"].read())["errorType"] == "GateFailed"
+
+
+def test_every_widget_and_alarm_names_what_was_emitted(plane: Plane) -> None:
+    refused_by_a_gate(plane)
     plane.put("quiet", HEAD.format(name="quiet"))
     plane.advance(minutes=6)
     body = json.loads(plane.client("cloudwatch").get_dashboard(DashboardName="f01-meshplane-dev")["DashboardBody"])
-    wanted = set(named(body))
-    assert len(wanted) >= 12
+    alarms = plane.client("cloudwatch").describe_alarms(AlarmNamePrefix="f01-meshplane-")["MetricAlarms"]
+    watched = {(one["Namespace"], one["MetricName"], frozenset(f"{d['Name']}={d['Value']}" for d in one["Dimensions"])) for one in alarms}
+    assert len(watched) == 5
+    wanted = {*named(body), *watched}
+    assert len(wanted) == 13
     assert wanted - emitted(plane) == set()
 
 
@@ -72,20 +82,26 @@ def test_a_dead_letter_raises_its_alarm_until_it_is_gone(plane: Plane, name: str
     assert state(plane, f"{name}-dlq") == "OK"
 
 
-@pytest.mark.parametrize(("alarm", "metric"), [("stalled", "StalledProjects"), ("gates-failed", "GatesFailed")])
-def test_a_count_of_faults_raises_its_alarm_until_there_are_none(plane: Plane, alarm: str, metric: str) -> None:
-    put: Callable[..., Any] = plane.client("cloudwatch").put_metric_data
-    for _ in range(2):  # two periods of five minutes
-        now = datetime.fromisoformat(plane.stack.ask("health")["now"])
-        datum = {
-            "MetricName": metric,
-            "Value": 1,
-            "Unit": "Count",
-            "Timestamp": now,
-            "Dimensions": [{"Name": "service", "Value": "meshplane"}],
-        }
-        put(Namespace="Meshplane", MetricData=[datum])
-        plane.advance(minutes=4)
-    assert state(plane, alarm) == "ALARM"
+def test_a_gate_that_keeps_data_back_raises_its_alarm(plane: Plane) -> None:
+    refused_by_a_gate(plane)
+    plane.advance(minutes=2)
+    assert state(plane, "gates-failed") == "ALARM"
+    plane.advance(minutes=10)
+    assert state(plane, "gates-failed") == "OK"
+
+
+def test_a_stalled_project_raises_its_alarm_until_a_look_finds_it_well(plane: Plane) -> None:
+    plane.put("stuck", HEAD.format(name="stuck"))
+    table, state_table = plane.client("dynamodb"), "f01-meshplane-state-dev"
+    (item,) = (row for row in table.scan(TableName=state_table)["Items"] if "due_pk" in row and "stuck" in row["pk"]["S"])
+    table.update_item(  # as a reconcile leaves it that has given up on an action
+        TableName=state_table,
+        Key={key: item[key] for key in ("pk", "sk")},
+        UpdateExpression="SET stalled = :yes",
+        ExpressionAttributeValues={":yes": {"BOOL": True}},
+    )
+    plane.advance(minutes=12)
+    assert state(plane, "stalled") == "ALARM"
+    plane.look("stuck")
     plane.advance(minutes=15)
-    assert state(plane, alarm) == "OK"
+    assert state(plane, "stalled") == "OK"

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from meshplane.model.baseline import Baseline
 from meshplane.model.context import Neighbour
-from meshplane.model.gating import GatedTable
+from meshplane.model.gating import AppliedGates
 from meshplane.model.publishing import Candidate
 from meshplane.model.release import PlatformRelease
 from meshplane.model.resource import Difference, Done, Id, Owner, Provenance, Seen, Wait, Want
@@ -83,6 +83,10 @@ class RunStore(Protocol):
 
     def awaited(self, project: str) -> bool:
         """Does the project's reconcile wait for open runs to end, so that it is to look again when one has?"""
+        ...
+
+    def unjudged(self, project: str) -> str:
+        """What the project's last reconcile saw on a gated `main` that no gate published; empty when there is nothing."""
         ...
 
     def slots(self, project: str, pipeline: str) -> Slots:
@@ -343,14 +347,6 @@ class OpenRuns(Protocol):
     def restore(self, project: str, machines: str) -> None:
         """Record the open executions of these state machines (a pattern of names) as runs that hold a place, where nothing does so."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedGates:
-    """What the last reconcile left of a project's gates. `gates` is None before the first one that wrote any."""
-
-    phase: str = "active"
-    gates: Mapping[str, GatedTable] | None = None
 
 
 @dataclass(frozen=True, slots=True)

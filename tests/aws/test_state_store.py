@@ -48,6 +48,21 @@ def test_one_call_begins_and_one_ends(world: World) -> None:
     assert begun(world).record.observed == "v1"
 
 
+def test_what_stands_past_a_gate_is_there_for_start_run_until_it_is_gone(world: World) -> None:
+    runs = DynamoRuns(world.clients("dynamodb"), world.naming.of("state_table"))
+    assert runs.unjudged("sales") == ""
+    first = begun(world)
+    world.states.finish(first, replace(first.record, unjudged={"db.b": "snapshot 2", "db.a": "snapshot 1"}))
+    assert runs.unjudged("sales") == "db.a: snapshot 1, and 1 more"
+    second = begun(world)
+    assert second.record.unjudged == {"db.b": "snapshot 2", "db.a": "snapshot 1"}
+    world.states.finish(second, replace(second.record, unjudged={"db.a": "snapshot 1"}))
+    assert runs.unjudged("sales") == "db.a: snapshot 1"
+    third = begun(world)
+    world.states.finish(third, replace(third.record, unjudged={}))
+    assert runs.unjudged("sales") == ""
+
+
 def test_the_loser_leaves_word_and_the_holder_hears_it(world: World) -> None:
     first = begun(world)
     assert begin(world, "b") is None

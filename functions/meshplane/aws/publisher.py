@@ -18,9 +18,10 @@ from meshplane.aws.iceberg.commit import Commits
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.errors import NotFound
 from meshplane.kinds.iceberg_table import TOMBSTONE, owner_of
+from meshplane.model.gating import AppliedGates
 from meshplane.model.naming import Naming
 from meshplane.model.publishing import EVENT_SOURCE, MAIN, PROPERTY, TABLE_PUBLISHED, Candidate
-from meshplane.ports import AppliedGates, TableLook
+from meshplane.ports import TableLook
 
 DAY_MS = 86_400_000
 

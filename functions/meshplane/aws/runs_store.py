@@ -16,11 +16,10 @@ from botocore.exceptions import ClientError
 
 from meshplane.aws.faults import translated
 from meshplane.errors import AlreadyExists, Conflict, Stale
-from meshplane.model.gating import GatedTable
+from meshplane.model.gating import AppliedGates, GatedTable
 from meshplane.model.runs import OPEN, Arrival, PipelinePolicy, Run, StepEnd, digest
 from meshplane.model.slots import Change, Ended, Merge, Pending, Slots, Waiting
 from meshplane.model.windows import moment
-from meshplane.ports import AppliedGates
 
 KEPT = timedelta(days=400)  # how long an ended run's record stays
 REMEMBERED = timedelta(days=30)  # S3, EventBridge and SQS together deliver an event within 19 days, or never
@@ -47,6 +46,10 @@ class DynamoRuns:
         """The state item's phase, and what the last reconcile noted."""
         item = self._get(project, "state", ["phase", "awaits_runs"]) or {}
         return item.get("phase") == "draining" or bool(item.get("awaits_runs"))
+
+    def unjudged(self, project: str) -> str:
+        """The state item's `unjudged`."""
+        return str((self._get(project, "state", ["unjudged"]) or {}).get("unjudged", ""))
 
     def gates(self, project: str) -> AppliedGates:
         """The state item's `gates` and phase: for publish_tables."""

@@ -93,12 +93,13 @@ class DynamoStates:
             ":shares": Binary(_pack(record.shares)),  # beside a whole chunk a thousand tables' text would not fit into the item
             ":pipelines": dict(record.pipelines),
             ":gates": dict(record.gates),
+            ":unjudged": record.past_the_gate,
             ":status": json.dumps(record.status, separators=(",", ":"), default=str),
         }
         change = (
             "SET memory = :memory, memory_chunks = :chunks, memory_fence = :fence, phase = :phase, observed = :observed, "
             "applied = :applied, last_verified = :verified, due_at = :due, loose = :loose, refers = :refers, stalled = :stalled, "
-            "awaits_runs = :awaits, shares = :shares, pipelines = :pipelines, gates = :gates, #status = :status "
+            "awaits_runs = :awaits, shares = :shares, pipelines = :pipelines, gates = :gates, unjudged = :unjudged, #status = :status "
             "REMOVE lease_until, holder, approved"
         )
         item = self._must(begun, change, "fence = :fence", values, {"#status": "status"})

@@ -174,6 +174,10 @@ def _settled(ports: RunPorts, policy: PipelinePolicy, project: str, pipeline: st
 def _event(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> None:
     """A schedule's tick, another pipeline's success or a person's wish: one event, one run."""
     run = _run(ports, message)
+    if (why := _held(ports, policy, message)) and ports.runs.run(run.project, run.run_id) is None:
+        # Under an id of its own: the run's stays free, so that the sweep, which finds none, tells the event again until it may start.
+        ports.runs.put(skipped(replace(run, run_id=_run_id(message, f"{message.identity}\nheld")), why))
+        return
     try:
         run = _asked(policy, run, _window(policy, message), message.event.get("params") or {})
     except (Rejected, ValueError) as wrong:
@@ -183,10 +187,26 @@ def _event(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> 
     start_open(ports, run.project, run.pipeline, policy)
 
 
+def _held(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> str:
+    """Why a trigger by another pipeline or table rests: its project's `main` holds what no gate judged (DESIGN §7). Else empty.
+
+    Schedules, files and people do not wait: they bring what the run is about themselves, and one of them mends the upstream.
+    """
+    if message.kind not in {"pipeline", "table"}:
+        return ""
+    upstream = _trigger(policy, message.trigger).upstream.partition(".")[0]
+    found = ports.runs.unjudged(upstream) if upstream else ""
+    return found and f"held: UnjudgedCommit in {upstream}: {found}; the run starts when main is back at a published snapshot"
+
+
+def _run_id(message: TriggerMessage, identity: str) -> str:
+    return run_id(message.project, message.pipeline, message.trigger, identity, message.time)
+
+
 def _run(ports: RunPorts, message: TriggerMessage, files: tuple[Arrival, ...] = ()) -> Run:
     identity = files[0].identity if files else message.identity
     return Run(
-        run_id(message.project, message.pipeline, message.trigger, identity, message.time),
+        _run_id(message, identity),
         message.project,
         message.pipeline,
         "WAITING",

@@ -53,6 +53,14 @@ class GatedTable:
         return GatedTable(**{**stored, "rules": rules, "retention_days": int(stored["retention_days"])})
 
 
+@dataclass(frozen=True, slots=True)
+class AppliedGates:
+    """What the last reconcile left of a project's gates. `gates` is None before the first one that wrote any."""
+
+    phase: str = "active"
+    gates: Mapping[str, GatedTable] | None = None
+
+
 def gated(project: Project) -> Mapping[str, Table]:
     """The tables that are published through a gate: own Iceberg ones, refined or curated, that a job of the project writes."""
     written = {write.table for job in project.jobs.values() for write in job.writes}

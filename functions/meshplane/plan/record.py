@@ -55,6 +55,12 @@ class Record:
         """Is any action given up on until something changes?"""
         return any(failure.stalled for failure in self.failures.values())
 
+    @property
+    def past_the_gate(self) -> str:
+        """Why the triggers of those who read this project rest, in one short text; empty when they do not."""
+        more = f", and {len(self.unjudged) - 1} more" if len(self.unjudged) > 1 else ""
+        return next((f"{name}: {self.unjudged[name]}{more}" for name in sorted(self.unjudged)), "")
+
     def memory(self) -> dict[str, Any]:
         """The part that only the next reconcile reads, as JSON data."""
         inventory: dict[str, dict[str, list[str]]] = {}

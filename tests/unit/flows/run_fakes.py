@@ -42,10 +42,14 @@ class FakeRuns:
     marks: set[tuple[str, str, str, str]] = field(default_factory=set)
     overtake: int = 0  # how many commits lose a race
     kill_after: str = ""
+    past_the_gate: dict[str, str] = field(default_factory=dict)  # project → what stands on a gated `main` unjudged
     awaiting: set[str] = field(default_factory=set)  # projects whose reconcile waits for a run's end
 
     def awaited(self, project: str) -> bool:
         return project in self.awaiting
+
+    def unjudged(self, project: str) -> str:
+        return self.past_the_gate.get(project, "")
 
     def policies(self, project: str) -> Mapping[str, PipelinePolicy] | None:
         return self.known.get(project)

@@ -12,7 +12,7 @@ from meshplane.errors import Denied, Throttled
 from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import PATIENCE, read_and_start, start_run
 from meshplane.model.project import Param
-from meshplane.model.runs import Arrival, Run, TriggerMessage
+from meshplane.model.runs import Arrival, Run, TriggerMessage, TriggerPolicy
 from meshplane.model.windows import iso
 from tests.unit.flows.run_fakes import MACHINE, NOON, SETTLE, World, arrived, manual, message, tick, world
 
@@ -156,6 +156,41 @@ def test_a_publication_starts_one_run_however_often_it_is_told_and_the_next_snap
     assert (first.window_start, first.window_end) == ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"), (
         "the window of the run that published"
     )
+
+
+def test_triggers_of_a_project_with_an_unjudged_commit_rest_and_nothing_else_does() -> None:
+    at = world(when_busy="queue")
+    at.runs.past_the_gate["customers"] = "c.contacts: snapshot 7 on main was published by no gate"
+    told = message("pipeline", "after", {"detail": {"executionArn": "arn:x", "stopDate": 1893456000000}})
+    start_run(at.ports, [told, told])
+    held = only(at, "SKIPPED")
+    assert not at.executions.starts
+    assert held.reason == (
+        "held: UnjudgedCommit in customers: c.contacts: snapshot 7 on main was published by no gate; "
+        "the run starts when main is back at a published snapshot"
+    )
+    start_run(at.ports, [manual("1"), tick(NOON), arrived("a.csv")])
+    at.clock.advance(seconds=SETTLE)
+    start_run(at.ports, at.queue.due())
+    assert {run.kind for run in at.runs.by_status("RUNNING", "WAITING")} == {"manual", "schedule", "files"}
+    at.runs.past_the_gate.clear()
+    start_run(at.ports, [told])
+    [run] = [run for run in at.runs.by_status("WAITING") if run.kind == "pipeline"]
+    assert run.run_id != held.run_id
+    at.runs.past_the_gate["customers"] = "again"
+    start_run(at.ports, [told])
+    assert only(at, "SKIPPED") == held, "a run that was recorded before is not held by what came later"
+
+
+def test_own_pipelines_behind_an_unjudged_commit_rest_too() -> None:
+    at = world()
+    policy = at.runs.known["sales"]["daily"]
+    own = TriggerPolicy("pipeline", upstream="sales.load", since=iso(NOON))
+    at.runs.known["sales"]["daily"] = replace(policy, triggers={"after": own})
+    at.runs.past_the_gate["sales"] = "s.orders: why"
+    start_run(at.ports, [message("pipeline", "after", {"detail": {"executionArn": "arn:x", "stopDate": 1893456000000}})])
+    assert only(at, "SKIPPED").reason.startswith("held: UnjudgedCommit in sales: s.orders: why")
+    assert not at.executions.starts
 
 
 @pytest.mark.parametrize(

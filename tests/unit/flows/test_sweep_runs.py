@@ -164,6 +164,31 @@ def test_a_publication_that_nobody_heard_of_is_told_once_more_under_the_id_it_wo
     assert [one.run_id for one in at.runs.records.values() if one.project == "sales"] == [run.run_id]
 
 
+def test_a_publication_that_was_held_starts_one_run_when_the_upstream_is_judged_again() -> None:
+    at = without(world(), "nightly", "landed", "after")
+    policy = at.runs.known["sales"]["daily"]
+    trigger = TriggerPolicy("table", table="contacts", upstream="customers", since=iso(NOON - timedelta(days=1)))
+    at.runs.known["sales"]["daily"] = replace(policy, triggers={"contacts_published": trigger})
+    ended = upstream(at).rpartition(":")[2]
+    notes = Notes({("customers", ended): [note(ended)]})
+    (told,) = announcements(note(ended))
+    at.runs.past_the_gate["customers"] = "c.contacts: why"
+
+    def sales() -> list[str]:
+        return [run.status for run in at.runs.records.values() if run.project == "sales"]
+
+    start_run(at.ports, [message("table", "contacts_published", {"id": "e", "time": iso(at.clock.now()), "detail": told})])
+    for _ in range(3):
+        at.clock.advance(minutes=6)
+        sweep(at, projects=("customers", "sales"), notes=notes)
+    assert sales() == ["SKIPPED"], "told again by every sweep, recorded once, never started"
+    at.runs.past_the_gate.clear()
+    for _ in range(3):
+        at.clock.advance(minutes=6)
+        sweep(at, projects=("customers", "sales"), notes=notes)
+    assert sales() == ["SKIPPED", "RUNNING"]
+
+
 def test_what_waits_for_a_pipeline_that_is_gone_is_skipped() -> None:
     at = world(when_busy="queue")
     start_run(at.ports, [manual("1"), manual("2")])

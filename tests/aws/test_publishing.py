@@ -6,15 +6,18 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meshplane import wiring
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
 from meshplane.aws.publisher import PublishRecords
 from meshplane.errors import GateFailed, MainMoved, ServiceFault
+from meshplane.flows.publish_tables import publish_tables
 from meshplane.model.publishing import CAUSES, PROPERTY, Request, announcements
 from meshplane.model.resource import Id, Want
 from meshplane.model.status import Condition
@@ -22,7 +25,7 @@ from meshplane.plan.conditions import judge, past_the_gate, with_commits
 from meshplane.plan.guard import Verdict
 from meshplane.plan.planner import Action, Plan, Verb
 from tests.aws.behaviour import OTHER, OWNER
-from tests.aws.publishing_world import ATTEMPT, BRANCH, ROOT, RULES, RUN, STEP, Estate, estate, gated
+from tests.aws.publishing_world import ATTEMPT, BRANCH, CONTEXT, ROOT, RULES, RUN, STEP, Estate, estate, gated
 from tests.aws.table_estate import NAMING, opening
 
 
@@ -66,6 +69,51 @@ def test_one_table_costs_ten_requests_and_each_further_one_four(world: Estate) -
     world.record(*two)
     world.publish()
     assert len(world.calls) == before + 4, world.calls
+
+
+def test_latency_is_from_the_end_of_the_job_to_the_end_of_the_publication_and_told_once(
+    world: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table()
+    world.state()
+    world.record(world.written())  # the job ended at 03:05:05
+    clock = Hands(datetime(2030, 1, 2, 3, 6, 5, tzinfo=UTC))
+    publisher = wiring.publisher(CONTEXT)
+    real = publisher.move
+
+    def slow(*given: Any) -> None:
+        real(*given)
+        clock.at += timedelta(seconds=40)
+
+    monkeypatch.setattr(publisher, "move", slow)
+    event = {"run": {"schema": 1, "run_id": RUN, "project": "sales", "pipeline": "daily"}, "step": STEP, "attempt": ATTEMPT}
+    assert publish_tables(publisher, clock, event).latency == (100,)
+    assert publish_tables(publisher, clock, event).latency == (), "what was published before is not told as a fast one"
+
+
+def test_the_metric_is_sent_where_something_was_published_and_nowhere_else(world: Estate, capsys: pytest.CaptureFixture[str]) -> None:
+    world.table()
+    world.state()
+    world.record(world.written())
+
+    def told() -> list[float]:
+        world.publish()
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        return [value for line in lines for value in line.get("PublishSeconds", [])]
+
+    [seconds] = told()
+    assert seconds >= 0
+    assert told() == []
+
+
+@dataclass
+class Hands:
+    """A clock that stands where it was put."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
 
 
 def test_a_second_call_answers_the_same_and_writes_nothing(world: Estate) -> None:

@@ -22,12 +22,13 @@ ATTEMPTS = 5  # commits that collide; what moved `main` ends it sooner
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The answer, and what the log line and the metrics say of it. `seconds`: from the job's end to here."""
+    """The answer, and what the log line and the metrics say of it. `latency`: seconds from the job's end to the end
+    of the publication; empty where this call ended none, since a repeated call would draw the mean towards nothing."""
 
     request: Request
     tables: tuple[Candidate, ...] = ()
     moved: int = 0
-    seconds: float = 0.0
+    latency: tuple[float, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
 
     def answer(self) -> dict[str, Any]:
@@ -54,9 +55,8 @@ def publish_tables(publisher: Publisher, clock: Clock, event: Mapping[str, Any])
     # All of them first: what fails here fails before anything is visible.
     pending = [one for one in found if check(one, request, looks[one.gate.table].metadata)]
     before = publisher.note(request.project, request.run_id, request.step) or {}
-    ended = Published(request, found, len(pending), _since(record, clock))
     if not pending and before.get("state") == "done":
-        return ended
+        return Published(request, found)
     note = _note(request, str(record.get("pipeline", "")), found, iso(clock.now()))
     if before.get("tables") == note["tables"]:  # a repeated call tells of the same moment: its events are the same
         note["started"] = before["started"]
@@ -66,7 +66,7 @@ def publish_tables(publisher: Publisher, clock: Clock, event: Mapping[str, Any])
         _publish(publisher, one, request, looks[one.gate.table])
     publisher.announce(announcements(note))
     publisher.keep(request.project, request.run_id, request.step, {**note, "state": "done", "ended": iso(clock.now())})
-    return ended
+    return Published(request, found, len(pending), _since(record, clock))
 
 
 def _look(publisher: Publisher, one: Candidate, request: Request) -> TableLook:
@@ -102,6 +102,6 @@ def _note(request: Request, pipeline: str, tables: Sequence[Candidate], started:
     return {"schema": 1, "state": "intent", **named, **told}
 
 
-def _since(record: Mapping[str, Any], clock: Clock) -> float:
+def _since(record: Mapping[str, Any], clock: Clock) -> tuple[float, ...]:
     ended = str(record.get("ended") or "")
-    return max(0.0, (clock.now() - moment(ended)).total_seconds()) if ended else 0.0
+    return (max(0.0, (clock.now() - moment(ended)).total_seconds()),) if ended else ()

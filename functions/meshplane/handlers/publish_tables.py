@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         logger.warning("not published", extra={"cause": no.cause, "why": str(no), "request": event})
         raise
     metrics.add_metric("TablesPublished", MetricUnit.Count, done.moved)
-    metrics.add_metric("PublishSeconds", MetricUnit.Seconds, done.seconds)
+    for seconds in done.latency:
+        metrics.add_metric("PublishSeconds", MetricUnit.Seconds, seconds)
     logger.info("published" if done.tables else "nothing to publish", extra={"run_id": done.request.run_id, **done.answer()})
     return done.answer()

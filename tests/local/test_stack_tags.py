@@ -86,5 +86,6 @@ def test_no_taggable_type_of_the_template_is_forgotten() -> None:
         "AWS::Serverless::Function",
         "AWS::Serverless::LayerVersion",
         "AWS::SQS::QueuePolicy",
+        "AWS::CloudWatch::Dashboard",  # its CloudFormation resource has no tags
     }  # functions become AWS::Lambda::Function
     assert types - untagged <= set(TAGGERS)

@@ -25,6 +25,7 @@ VERBS = {
     "new": "Make a project from projects/_template.",
     "validate": "Check manifests here, without AWS: every fault at once, with its line.",
     "contract": "Contracts in the Open Data Contract Standard: export, import.",
+    "explain": "What the rules of a table's gate cost: queries and shuffles.",
     "plan": "Say what publishing would change in AWS; change nothing.",
     "publish": "Upload a project's files, then its manifest; wait until AWS is as it says.",
     "status": "Where projects stand, and what to do.",

@@ -56,7 +56,7 @@ class Plane:
     def meshplane(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The command line, in the person's folder; `more` are variables of its environment."""
         path = os.pathsep.join(str(ROOT / part) for part in ("functions", "glue_jobs", "cli"))
-        env = {**os.environ, **self.stack.env(), "PYTHONPATH": path, **more}
+        env = {**os.environ, **self.stack.env(), "PYTHONPATH": path, "COLUMNS": "200", **more}
         command = [sys.executable, "-m", "meshplane_cli", *words]
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 

@@ -120,7 +120,7 @@ def test_the_execution_ran_the_published_script(stack: Stack) -> None:
     done = states.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED")["executions"]
     history = states.get_execution_history(executionArn=done[0]["executionArn"])["events"]
     ended = [json.loads(event["taskSucceededEventDetails"]["output"]) for event in history if "taskSucceededEventDetails" in event]
-    runs = [run["Id"] for run in ended if run["JobName"] == stack.naming.job("sales", "daily_revenue")]
+    runs = [run["Id"] for run in ended if run.get("JobName") == stack.naming.job("sales", "daily_revenue")]
     assert runs
     text = [
         event["message"]

@@ -16,11 +16,12 @@ from tests.e2e.plane import HEAD, Plane, writes
 
 pytestmark = pytest.mark.local
 
+# A table's name is its project's too: else the next project would be taken for the one before, renamed.
 TEXT = """tables:
   landed: {{ layer: raw, format: csv, csv: {{ delimiter: ";", header: true }}, partition: dt, columns: {{ id: string }} }}
-  rows: {{ layer: refined, key: [id], columns: {{ id: long, v: string }} }}
+  {project}_rows: {{ layer: refined, key: [id], columns: {{ id: long, v: string }} }}
 jobs:
-  load: {{ use: merge, reads: landed, writes: rows }}
+  load: {{ use: merge, reads: landed, writes: {project}_rows }}
 pipelines:
   daily: {{ triggers: {{ landed: {{ files: landed }}, nightly: {{ schedule: cron(0 3 * * ? *) }} }}, steps: [load] }}
 policy: {{ drift: {drift} }}
@@ -45,7 +46,7 @@ def hive_table(plane: Plane, project: str) -> None:
 
 
 def iceberg_table(plane: Plane, project: str) -> None:
-    table = plane.catalog.load_table((plane.stack.naming.database("refined"), f"{project}_rows"))
+    table = plane.catalog.load_table((plane.stack.naming.database("refined"), f"{project}_{project}_rows"))
     with table.transaction() as transaction:
         transaction.set_properties({"write.parquet.compression-codec": "gzip"})
 
@@ -55,7 +56,7 @@ def table_optimizer(plane: Plane, project: str) -> None:
     which = {
         "CatalogId": naming.account_id,
         "DatabaseName": naming.database("refined"),
-        "TableName": f"{project}_rows",
+        "TableName": f"{project}_{project}_rows",
         "Type": "retention",
     }
     configuration = glue.get_table_optimizer(**which)["TableOptimizer"]["configuration"]
@@ -119,7 +120,7 @@ def told(plane: Plane, project: str) -> dict[str, Any]:
 @pytest.mark.parametrize("drift", ["heal", "report"])
 def test_every_kind_altered_by_another_hand_is_healed_or_reported(plane: Plane, drift: str) -> None:
     project = f"w{drift}"
-    plane.put(project, HEAD.format(name=project) + TEXT.format(drift=drift))
+    plane.put(project, HEAD.format(name=project) + TEXT.format(drift=drift, project=project))
     assert plane.synced(project) == ("True", "Applied"), plane.text(project)
     before = dump(plane.client)
     for alter in HANDS:
@@ -131,7 +132,7 @@ def test_every_kind_altered_by_another_hand_is_healed_or_reported(plane: Plane, 
     found = told(plane, project)
     assert {name.partition(" ")[0] for name in found} == {alter.__name__ for alter in HANDS}
     for name, was, now in HANDS.values():
-        row = found[name]
+        row = found[name.replace(" rows", f" {project}_rows")]
         assert row["healed"] is (drift == "heal")
         assert was in row["was"]
         assert now in row["is"]
@@ -147,12 +148,12 @@ def test_every_kind_altered_by_another_hand_is_healed_or_reported(plane: Plane, 
 
 
 def test_what_was_deleted_by_another_hand_is_made_again(plane: Plane) -> None:
-    plane.put("again", HEAD.format(name="again") + TEXT.format(drift="heal"))
+    plane.put("again", HEAD.format(name="again") + TEXT.format(drift="heal", project="again"))
     before = dump(plane.client)
     naming, project = plane.stack.naming, "again"
     plane.client("glue").delete_job(JobName=naming.job(project, "load"))
     schedule_group(plane, project)
-    plane.client("glue").delete_table(DatabaseName=naming.database("refined"), Name="again_rows")
+    plane.client("glue").delete_table(DatabaseName=naming.database("refined"), Name="again_again_rows")
     plane.client("logs").delete_log_group(logGroupName=naming.pipeline_log_group(project, "daily"))
     plane.advance(hours=1, minutes=5)
     assert plane.synced(project) == ("True", "Applied"), plane.text(project)

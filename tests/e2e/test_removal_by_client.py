@@ -58,9 +58,9 @@ def test_only_data_resting_tables_status_files_and_other_projects_remain(example
     left = {name: now for name, (_, now) in changes(before, after).items() if now is not None}
     of_tables = ("glue table", "glue optimizer", "iceberg metadata")
     assert {name.rsplit(" ", 2)[0] if "optimizer" in name else name.rpartition(" ")[0] for name in left} == set(of_tables)
-    assert [now["configuration"]["enabled"] for name, now in left.items() if "optimizer" in name] == [False] * 6
+    assert [now["configuration"]["enabled"] for name, now in left.items() if "optimizer" in name] == [False] * 9
     resting = [now["Parameters"] for name, now in left.items() if name.startswith("glue table")]
-    assert len(resting) == 3
+    assert len(resting) == 4
     assert all(parameters["meshplane.tombstone"] == "true" for parameters in resting)
     kept = {name.removeprefix("s3 object ") for name in after if name.startswith("s3 object ") and "sales" in name}
     assert {key.partition("/")[2].partition("/")[0] + "/" + key.partition("/")[2].split("/")[1] for key in kept} == {

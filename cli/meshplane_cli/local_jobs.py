@@ -35,15 +35,15 @@ def description(found: Target, project: Project, job: Job) -> Mapping[str, Any]:
     return JobFiles.of(job, project, context(found, project, _uploaded_sql(found, project.name, job))).description()
 
 
-def arguments(job: Job, description: Mapping[str, Any], run: Run) -> list[str]:
-    """The process's arguments for one run (docs/contracts.md §2)."""
+def arguments(job: Job, description: Mapping[str, Any], run: Run, gate: bool = False) -> list[str]:
+    """The process's arguments for one run (docs/contracts.md §2); with `gate` it writes what is to be published to a branch."""
     own = {key if key.startswith("--") else f"--{key}": value for key, value in job.arguments.items()}
     given = {
         **own,
         "--meshplane-job": json.dumps(description),
         "--meshplane-run": json.dumps(run.input()["run"]),
         "--meshplane-step": job.name,
-        "--meshplane-attempt": "0",
+        **({"--meshplane-attempt": "0_0", "--meshplane-gate": "audit"} if gate else {"--meshplane-attempt": "0"}),
     }
     return [word for pair in given.items() for word in pair]
 

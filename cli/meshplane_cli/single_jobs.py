@@ -1,7 +1,8 @@
 """One job's run by a person's hand: started, followed, and, where it writes what is published, taken through its gate as a pipeline would.
 
-Called by `commands.run`. A job that writes gated tables writes to a branch here too; then the plane judges and publishes, in at most as
-many rounds as a pipeline has when other runs move `main` meanwhile. Nothing writes a gated `main` directly (docs/decisions).
+Called by `commands.run` and `commands.run_local`. A job that writes gated tables writes to a branch here too; then the plane judges and
+publishes, in at most as many rounds as a pipeline has when other runs move `main` meanwhile. Nothing writes a gated `main` directly
+(decision 7).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _MOVED = "MainMoved"  # errorType, as Lambda names the class of the error
 
 @dataclass(frozen=True)
 class SingleJob:
-    """A job in AWS, and the run that a person asks for."""
+    """A job, in AWS or on this machine, and the run that a person asks for."""
 
     target: Target
     project: str
@@ -41,7 +42,11 @@ class SingleJob:
         """Whether it writes a table that is published through a gate. Raises NotFound for no job of this name."""
         with translated("glue:GetJob", self.physical):
             found = self.target.clients("glue").get_job(JobName=self.physical)["Job"]
-        told = json.loads(found["DefaultArguments"].get("--meshplane-job") or "{}")
+        return self.gates(json.loads(found["DefaultArguments"].get("--meshplane-job") or "{}"))
+
+    @staticmethod
+    def gates(told: Mapping[str, Any]) -> bool:
+        """Whether a job with this description (docs/contracts.md §1) writes a table that is published through a gate."""
         tables = [told["tables"].get(write["table"], {}) for write in told.get("writes", ())]
         return any(table.get("gate") and table["format"] == "iceberg" and table["layer"] != "raw" for table in tables)
 
@@ -68,14 +73,14 @@ class SingleJob:
             end = wait(self.start(nth))
             if end is None or end.status != "SUCCEEDED":
                 return end
-            error, cause = self._publish(nth)
+            error, cause = self.publish(nth)
             if not error:
                 return end
             if error != _MOVED:
                 break
         return replace(end, status="FAILED", error=error, cause=f"{error}: {cause}") if end else None
 
-    def _publish(self, nth: int) -> tuple[str, str]:
+    def publish(self, nth: int) -> tuple[str, str]:
         """The name of publish_tables' error and what it says; two empty texts when it published."""
         name = self.target.function("publish-tables")
         asked = {"run": self.run, "step": self.job, "attempt": f"{nth}_0"}

@@ -81,6 +81,7 @@ def test_every_tested_operation_is_recognised(service: str, operation: str) -> N
 def responses() -> Iterator[tuple[str, Any]]:
     repairs.apply()
     from moto.awslambda.responses import LambdaResponse
+    from moto.cloudformation.responses import CloudFormationResponse
     from moto.cloudwatch.responses import CloudWatchResponse
     from moto.dynamodb.responses import DynamoHandler
     from moto.ec2.responses import EC2Response
@@ -99,6 +100,7 @@ def responses() -> Iterator[tuple[str, Any]]:
     from moto.sts.responses import TokenResponse
 
     yield from (
+        ("cloudformation", CloudFormationResponse),
         ("dynamodb", DynamoHandler), ("ec2", EC2Response), ("events", EventsHandler), ("glue", GlueResponse), ("iam", IamResponse),
         ("kms", KmsResponse), ("lambda", LambdaResponse), ("logs", LogsResponse), ("monitoring", CloudWatchResponse),
         ("scheduler", EventBridgeSchedulerResponse), ("secretsmanager", SecretsManagerResponse),

@@ -23,6 +23,7 @@ from meshplane_cli.local_jobs import arguments, description, import_paths, scrip
 from meshplane_cli.manifests import project_of
 from meshplane_cli.output import PROBLEMS, USAGE, CliError, emit, say
 from meshplane_cli.records import outbox, rows_written
+from meshplane_cli.single_jobs import SingleJob
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, split_name, target
 
 
@@ -54,10 +55,17 @@ def command(
     _tables_stand(found, project_name, told)
     told = placed(found, told, given, started)
     environment = _environment(found, project_name, job)
-    words = [sys.executable, str(script(found, project_name, job)), *arguments(job, told, run)]
+    gated = SingleJob.gates(told)
+    words = [sys.executable, str(script(found, project_name, job)), *arguments(job, told, run, gated)]
     say(f"{name} on local Spark, run {started}")
     done = subprocess.run(words, env=environment, stdout=sys.stderr if as_json else None, check=False)
     written = rows_written(outbox(found, run))
+    if done.returncode == 0 and gated:  # as a pipeline does it: nothing writes a gated `main` directly
+        error, cause = SingleJob(found, project_name, job_name, run.input()["run"]).publish(0)
+        if error:
+            raise CliError(
+                f"{name} ran, and its gate did not publish it", found=f"{error}: {cause}", mend="docs/publishing.md has each cause"
+            )
     if as_json:
         emit({"run_id": started, "exit": done.returncode, "rows": written})
     elif done.returncode == 0:

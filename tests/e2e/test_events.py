@@ -76,6 +76,7 @@ def delivered(plane: Plane) -> dict[str, list[Any]]:
     assert plane.put("sales", MANIFEST)["conditions"]
     assert plane.meshplane("plan", "sales", GITHUB_ACTOR="ci", GITHUB_SHA="0" * 40, GITHUB_REPOSITORY="team/data").returncode in (0, 1, 4)
     plane.client("s3").put_object(Bucket=plane.bucket("raw"), Key="sales/orders_raw/dt=2026-01-01/a.csv", Body=b"id\n1\n")
+    eventually(lambda: of_file(plane.stack.ask("events"), Path("start_run")), 60, 0.5)  # or both come in one batch
     plane.meshplane("run", "sales.fetch")
     wanted = {"publish_tables", "ingest_api", "record_run", "record_run_job", "start_run", "start_run_manual"}
     eventually(lambda: all(of_file(plane.stack.ask("events"), Path(name)) for name in wanted), 240, 0.5)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshplane.model.bundle import bundle
+from meshplane_cli.machines import with_machines
 from meshplane_cli.output import PROBLEMS, CliError, say
 from meshplane_cli.platform import library_zip
 
@@ -69,8 +70,9 @@ def make(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def template(root: Path, functions: str, layer: str) -> str:
-    """The template with `s3://` places for code and layer. Raises CliError where the template names them in another way."""
-    text, codes = _CODE.subn(rf"\g<indent>{functions}", (root / TEMPLATE).read_text(encoding="utf-8"))
+    """The template with `s3://` places for code and layer, its machines within. Raises CliError where it names them in another way."""
+    whole = with_machines((root / TEMPLATE).read_text(encoding="utf-8"), root)
+    text, codes = _CODE.subn(rf"\g<indent>{functions}", whole)
     text, layers = _LAYER.subn(rf"\g<indent>{layer}", text)
     if (codes, layers) != (1, 1):
         raise CliError(f"{TEMPLATE}: one `CodeUri: functions/` and one `ContentUri: layer/` are expected", found=f"{codes} and {layers}")

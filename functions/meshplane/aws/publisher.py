@@ -20,7 +20,8 @@ from meshplane.errors import NotFound
 from meshplane.kinds.iceberg_table import TOMBSTONE, owner_of
 from meshplane.model.gating import AppliedGates
 from meshplane.model.naming import Naming
-from meshplane.model.publishing import EVENT_SOURCE, MAIN, PROPERTY, TABLE_PUBLISHED, Candidate
+from meshplane.model.publishing import EVENT_SOURCE, PROPERTY, TABLE_PUBLISHED, Candidate
+from meshplane.model.snapshots import MAIN
 from meshplane.ports import TableLook
 
 DAY_MS = 86_400_000

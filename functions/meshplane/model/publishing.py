@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meshplane.errors import GateFailed, MainMoved
 from meshplane.model.gating import GatedRule, GatedTable
+from meshplane.model.snapshots import MAIN, ancestry, by_id, main, refs, replaced, run_of
 
-MAIN = "main"
 PROPERTY = "meshplane.published"  # table property: snapshot, run and digest of the last publication, as JSON
 EVENT_SOURCE, TABLE_PUBLISHED = "meshplane", "Table Published"  # of the event on the default bus
 ROUNDS = 3  # how often job and gate are tried while others move `main`
@@ -234,16 +234,16 @@ def _check_result(result: Mapping[str, Any], rule: GatedRule, table: str) -> Non
 
 def check(candidate: Candidate, request: Request, raw: Mapping[str, Any]) -> bool:
     """Against the table's metadata file: True when it is to be published now, False when it has been. Raises GateFailed or MainMoved."""
-    table, snapshots = candidate.gate.table, _snapshots(raw)
+    table, snapshots = candidate.gate.table, by_id(raw)
     head = main(raw)
-    ours = _run_of(snapshots.get(candidate.snapshot, {})) == request.run_id
-    if ours and candidate.tag in _refs(raw) and candidate.snapshot in _ancestry(snapshots, head):
+    ours = run_of(snapshots.get(candidate.snapshot, {})) == request.run_id
+    if ours and candidate.tag in refs(raw) and candidate.snapshot in ancestry(snapshots, head):
         return False
     if candidate.published:
         raise GateFailed("main-unjudged", f"{table}: snapshot {candidate.snapshot} was written to main past the gate")
     if why := unjudged(raw, first=True):
         raise GateFailed("main-unjudged", f"{table}: {why}")
-    branch = _refs(raw).get(candidate.branch)
+    branch = refs(raw).get(candidate.branch)
     if branch is None or branch.get("type") != "branch":
         raise GateFailed("branch-missing", f"{table}: no branch {candidate.branch}")
     if branch["snapshot-id"] != candidate.snapshot:
@@ -252,14 +252,14 @@ def check(candidate: Candidate, request: Request, raw: Mapping[str, Any]) -> boo
     if head != candidate.parent:
         raise MainMoved(f"{table}: main is at {head}, the branch began at {candidate.parent}")
     above = []
-    for number in _ancestry(snapshots, candidate.snapshot):
+    for number in ancestry(snapshots, candidate.snapshot):
         if number == head:
             break
         above.append(number)
     else:
         if head is not None:
             raise GateFailed("branch-diverged", f"{table}: the branch at {candidate.snapshot} does not descend from main at {head}")
-    foreign = [n for n in above if _run_of(snapshots.get(n, {})) != request.run_id and not _beginning(snapshots.get(n, {}))]
+    foreign = [n for n in above if run_of(snapshots.get(n, {})) != request.run_id and not _beginning(snapshots.get(n, {}))]
     if foreign:
         raise GateFailed("branch-foreign", f"{table}: snapshots {foreign} on the branch are not of run {request.run_id}")
     return True
@@ -294,27 +294,21 @@ def announcements(note: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**told, "table": str(one["table"]), "snapshot": str(one["snapshot"])} for one in note.get("tables", ())]
 
 
-def main(raw: Mapping[str, Any]) -> int | None:
-    """The snapshot that readers see."""
-    found = _refs(raw).get(MAIN, {}).get("snapshot-id", raw.get("current-snapshot-id"))
-    return None if found in (None, -1) else int(found)
-
-
 def unjudged(raw: Mapping[str, Any], first: bool = False) -> str:
     """Why `main` is not at a published snapshot; empty when it is, or is empty. What compaction rewrote holds the same rows, and counts.
 
     `first`: a table that was never published may hold rows of before it was gated, which its first publication takes as its base.
     """
-    head, snapshots = main(raw), _snapshots(raw)
+    head, snapshots = main(raw), by_id(raw)
     text = (raw.get("properties") or {}).get(PROPERTY, "")
     if head is None or (first and not text):
         return ""
     published = _published(text)
-    for number in _ancestry(snapshots, head):
+    for number in ancestry(snapshots, head):
         if number == published:
             return ""
-        if snapshots.get(number, {}).get("summary", {}).get("operation") != "replace":
-            run = _run_of(snapshots.get(number, {}))
+        if not replaced(snapshots.get(number, {})):
+            run = run_of(snapshots.get(number, {}))
             return f"snapshot {number} on main was published by no gate" + (f" (run {run} wrote it)" if run else "")
     return f"main at {head} does not descend from the published snapshot {published}"
 
@@ -331,33 +325,12 @@ def _published(text: str) -> Any:
 def leftovers(raw: Mapping[str, Any], before_ms: int, retention_ms: int) -> tuple[str, ...]:
     """Names of our refs that have outlived their use: audit branches whose head is older than `before_ms`, and validated tags whose
     snapshot is older than the table's retention and is not what `main` is at. Nobody else's refs."""
-    snapshots, head = _snapshots(raw), main(raw)
+    snapshots, head = by_id(raw), main(raw)
     out = []
-    for name, ref in _refs(raw).items():
+    for name, ref in refs(raw).items():
         at = int(snapshots.get(ref["snapshot-id"], {}).get("timestamp-ms", 0))
         old_branch = ref["type"] == "branch" and name.startswith("audit_") and at < before_ms
         old_tag = ref["type"] == "tag" and name == f"validated-{ref['snapshot-id']}" and at < retention_ms and ref["snapshot-id"] != head
         if old_branch or old_tag:
             out.append(name)
     return tuple(sorted(out))
-
-
-def _refs(raw: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    return raw.get("refs") or {}
-
-
-def _snapshots(raw: Mapping[str, Any]) -> Mapping[int, Mapping[str, Any]]:
-    return {int(one["snapshot-id"]): one for one in raw.get("snapshots") or ()}
-
-
-def _ancestry(snapshots: Mapping[int, Mapping[str, Any]], head: int | None) -> Iterator[int]:
-    """The snapshot and its parents. An expired parent is named, and nothing follows it."""
-    seen: set[int] = set()
-    while head is not None and head not in seen:
-        seen.add(head)
-        yield head
-        head = snapshots.get(head, {}).get("parent-snapshot-id")
-
-
-def _run_of(snapshot: Mapping[str, Any]) -> str:
-    return str(snapshot.get("summary", {}).get("run_id", ""))

@@ -25,6 +25,7 @@ from meshplane_cli.local.template.intrinsics import ABSENT, Evaluator
 from meshplane_cli.local.template.services import HANDLERS
 from meshplane_cli.local.template.services.functions import CHECKOUT
 from meshplane_cli.local.template.tagging import TAGGERS
+from meshplane_cli.machines import with_machines
 
 _MANAGED = {
     name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in ("AWSLambdaBasicExecutionRole", "AWSLambdaSQSQueueExecutionRole")
@@ -53,7 +54,8 @@ class Deployed:
 
 def deploy(template: Path, parameters: Mapping[str, str], target: Target, bucket: str, tags: Mapping[str, str] | None = None) -> Deployed:
     """Bring the stack to the template of a checkout. Raises ValueError as `deploy_translated` does."""
-    body = translated(template.read_text(encoding="utf-8"), parameters, target.region)
+    text = with_machines(template.read_text(encoding="utf-8"), template.parent)
+    body = translated(text, parameters, target.region)
     return deploy_translated(body, parameters, target, bucket, tags)
 
 

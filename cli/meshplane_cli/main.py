@@ -34,6 +34,7 @@ VERBS = {
     "logs": "What happened in a run: the fault first, then the next command to try.",
     "query": "Rows of a table by SQL, without starting Spark.",
     "quarantine": "Rows that broke a table's contract: show, replay.",
+    "restore": "Published states of a table: list, roll-back, rebuild from raw.",
     "files": "Which raw files a job has consumed; --reset forgets them.",
     "run-local": "Run one job here, on local Spark.",
     "test": "Run the tests of jobs: rows that stand, a run, rows that are expected.",

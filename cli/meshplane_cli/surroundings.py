@@ -94,6 +94,10 @@ class Target:
         """A function's name in Lambda: `plan-project` → `f01-meshplane-plan-project-dev`."""
         return f"{self.naming.abbr}-meshplane-{name}-{self.env}"
 
+    def machine(self, name: str) -> str:
+        """The ARN of one of the platform's own state machines: `roll-back` → `…:stateMachine:f01-meshplane-roll-back-dev`."""
+        return self.naming.arn("states", f"stateMachine:{self.function(name)}")
+
 
 def checkout(start: Path | None = None) -> Checkout:
     """The nearest folder upwards that holds domain.json. Raises CliError."""

@@ -12,6 +12,7 @@
     ├── Rejected             the author's or ours: AWS says that the request itself is wrong
     ├── GateFailed           the author's: a verdict says no, or is not there; nothing of the run is published
     ├── MainMoved            nobody's: somebody else committed first; job and gate are repeated on a fresh branch
+    ├── RestoreRefused       the operator's: a table may not be restored as asked; reasons, all at once
     ├── SourceFailed         the author's, or the source's: what it answered cannot be taken; Refused: it may not be called so
     ├── Broken               nobody's: a connection to a source failed
     ├── IngestUnfinished     nobody's: the time was up; the step is called again and goes on
@@ -148,6 +149,14 @@ class MainMoved(PlaneError):
 
     retryable = True
     fault: Fault = "nobody"
+
+
+class RestoreRefused(PlaneError):
+    """A table is not restored as somebody asked. `reasons` holds all of them. State machines know the error by the class's name."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("; ".join(self.reasons))
 
 
 class SourceFailed(PlaneError):

@@ -28,6 +28,7 @@ from meshplane.aws.manifest_store import S3Manifests
 from meshplane.aws.publisher import AwsPublisher, PublishRecords
 from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
+from meshplane.aws.restorer import AwsRestorer
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.aws.state_store import DynamoStates
 from meshplane.aws.tellings import S3Tellings
@@ -151,6 +152,13 @@ def publisher(context: Any) -> AwsPublisher:
     """For `publish_tables`."""
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
     return AwsPublisher(clients(), naming(context.invoked_function_arn), runs)
+
+
+def restorer(context: Any) -> AwsRestorer:
+    """For `restore_table`."""
+    runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
+    queues = SqsTriggers(clients(), settings().trigger_queue_url), reconcile_queue(context)
+    return AwsRestorer(clients(), naming(context.invoked_function_arn), runs, queues)
 
 
 def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Source, IngestPorts]:

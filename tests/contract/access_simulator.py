@@ -19,6 +19,7 @@ from meshplane.model.project import Project
 from meshplane_cli.local.seed_policies import document
 from meshplane_cli.local.template.deployment import translated
 from meshplane_cli.local.template.intrinsics import ABSENT, Evaluator
+from meshplane_cli.machines import with_machines
 from tests.unit.kinds import sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,7 +161,7 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
         "BoundaryArn": BOUNDARY_ARN,
         "KmsKeyArn": sample.BASELINE.kms_key_arn,
     }
-    body = translated((ROOT / "template.yaml").read_text(encoding="utf-8"), parameters, NAMING.region)
+    body = translated(with_machines((ROOT / "template.yaml").read_text(encoding="utf-8"), ROOT), parameters, NAMING.region)
     resources: Mapping[str, Any] = body["Resources"]
     known = {
         "AWS::Region": NAMING.region,
@@ -183,6 +184,7 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
             "AWS::DynamoDB::Table": NAMING.arn("dynamodb", f"table/{name}"),
             "AWS::Logs::LogGroup": NAMING.arn("logs", f"log-group:{name}:*"),
             "AWS::SNS::Topic": NAMING.arn("sns", name),
+            "AWS::Lambda::Function": NAMING.arn("lambda", f"function:{name}"),
             "AWS::IAM::Role": f"arn:aws:iam::{NAMING.account_id}:role/{name}",
         }[resources[logical]["Type"]]
 
@@ -201,4 +203,4 @@ def granted(document: Mapping[str, Any]) -> set[str]:
     return {action for row in document["Statement"] if row["Effect"] == "Allow" for action in listed(row["Action"])}
 
 
-NAMES = ("QueueName", "TableName", "LogGroupName", "TopicName", "RoleName")
+NAMES = ("FunctionName", "QueueName", "TableName", "LogGroupName", "TopicName", "RoleName")

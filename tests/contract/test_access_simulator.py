@@ -66,6 +66,7 @@ RESOURCELESS = {
 }
 
 
+FUNCTIONS = ("reconcile-project", "sweep-projects", "record-run", "plan-project", "restore-table")  # which no project may invoke
 OF_NOBODY = {"s3:GetBucketLocation", "glue:GetConnection"}  # the Region of a layer's bucket, the network: every project's jobs may ask
 
 
@@ -136,8 +137,8 @@ def platform(action: str) -> list[Ask]:
         "sqs": ["f01-meshplane-reconcile-dev.fifo", "f01-meshplane-trigger-dev", "f01-meshplane-target-dlq-dev"],
         "ssm": ["parameter/f01/dev/baseline/kms_key_arn", "parameter/f01/dev/platform/release"],
         "secretsmanager": ["secret:f02/dev/x/y-AbCdEf", "secret:root-AbCdEf"],
-        "lambda": [f"function:f01-meshplane-{one}-dev" for one in ("reconcile-project", "sweep-projects", "record-run", "plan-project")],
-        "states": ["stateMachine:f01-meshplane-watchdog-dev", "stateMachine:f02-x-pipeline-y-dev"],
+        "lambda": [f"function:f01-meshplane-{one}-dev" for one in FUNCTIONS],
+        "states": [*(f"stateMachine:f01-meshplane-{one}-dev" for one in ("watchdog", "roll-back")), "stateMachine:f02-x-pipeline-y-dev"],
         "events": ["rule/f01-meshplane-manifest-dev", "event-bus/default"],
         "logs": ["log-group:/aws/lambda/f01-meshplane-start-run-dev:log-stream:x"],
         "glue": ["table/f02_de_refined/x_y", "job/f02-x-y-dev", "database/other"],

@@ -14,6 +14,8 @@ import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from meshplane_cli.machines import with_machines
+
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {"Env": "dev", "DomainAbbr": "f01", "CountryCode": "de"}
 # What the embedded AWS's applier deploys; another type is a decision.
@@ -31,8 +33,9 @@ TYPES = {
     "AWS::CloudWatch::Dashboard",
     "AWS::IAM::Role",
     "AWS::Logs::LogGroup",
+    "AWS::StepFunctions::StateMachine",
 }
-FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "record_run", "publish_tables", "ingest_api")
+FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "record_run", "publish_tables", "restore_table", "ingest_api")
 # Actions for which AWS defines no resource (service authorization reference), or none before it exists.
 NO_RESOURCE = {
     "iam:GetAccountAuthorizationDetails",
@@ -59,7 +62,7 @@ class _Managed:
 def resources() -> dict[str, Any]:
     """The template as CloudFormation sees it."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template = yaml_parse(with_machines((ROOT / "template.yaml").read_text(), ROOT))
     template["Globals"]["Function"]["CodeUri"] = template["Resources"]["DependencyLayer"]["Properties"]["ContentUri"] = "s3://b/k.zip"
     return dict(transform(template, dict(PARAMETERS), _Managed())["Resources"])
 
@@ -136,6 +139,18 @@ def test_every_alarm_links_a_runbook_that_is_there(resources: dict[str, Any]) ->
         _, link, anchor = alarm["AlarmDescription"].partition("docs/runbooks.md#")
         assert link, name
         assert anchor in anchors, name
+
+
+def test_a_machine_names_the_function_that_its_role_may_invoke(resources: dict[str, Any]) -> None:
+    roles = of(resources, "AWS::IAM::Role")
+    for name, machine in of(resources, "AWS::StepFunctions::StateMachine").items():
+        invoked = machine["DefinitionSubstitutions"].values()
+        role = roles[machine["RoleArn"]["Fn::GetAtt"][0]]
+        (row,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+        assert row["Action"] == "lambda:InvokeFunction", name
+        assert all(one == row["Resource"] for one in invoked), name
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "states.amazonaws.com"}
 
 
 def test_the_state_table_is_an_index_with_the_keys_of_the_contract(resources: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ FLOWS = {
     "StartRunRole": ["start_run"],
     "RecordRunRole": ["record_run", "tell_run"],
     "PublishTablesRole": ["publish_tables"],
+    "RestoreTableRole": ["restore_table"],
     "IngestApiRole": ["ingest_api"],
 }
 ADAPTERS = {  # a port's name in the flows → the class behind it
@@ -36,6 +37,7 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
     "queue": ("queue.py", "SqsReconciles"),
     "reconciles": ("queue.py", "SqsReconciles"),
     "publisher": ("publisher.py", "AwsPublisher"),
+    "restorer": ("restorer.py", "AwsRestorer"),
     "tellings": ("tellings.py", "S3Tellings"),
     "store": ("ingest_store.py", "S3IngestStore"),
 }
@@ -43,6 +45,10 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
 HELD = {
     "_runs": ("runs_store.py", "DynamoRuns"),
     "_commits": ("iceberg/commit.py", "Commits"),
+    "_publisher": ("publisher.py", "AwsPublisher"),
+    "_records": ("publisher.py", "PublishRecords"),
+    "_triggers": ("executions.py", "SqsTriggers"),
+    "_reconciles": ("queue.py", "SqsReconciles"),
 }
 # What `wiring` asks before the flow begins.
 BEFORE = {"IngestApiRole": [("runs_store.py", "DynamoRuns", ["policies"])]}
@@ -57,6 +63,7 @@ NOT_REACHED = {
     "StartRunRole": set(),
     "SweepProjectsRole": {"glue:GetJobRun"},
     "PublishTablesRole": set(),
+    "RestoreTableRole": set(),
     "IngestApiRole": set(),
 }
 # IAM's word for an operation, where it is another one.
@@ -89,6 +96,7 @@ IMPLIED = {
     "StartRunRole": POLLER,
     "RecordRunRole": {"s3:ListBucket"},
     "PublishTablesRole": {"s3:ListBucket"},
+    "RestoreTableRole": set(),
     "IngestApiRole": {"s3:ListBucket"},
 }
 ALWAYS = {"logs:CreateLogStream", "logs:PutLogEvents"}

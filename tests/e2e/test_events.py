@@ -19,7 +19,10 @@ from tests.e2e.plane import HEAD, ROOT, Plane, eventually
 
 pytestmark = pytest.mark.local
 FILES = sorted((ROOT / "events").glob("*.json"))
-FUNCTIONS = ("ingest_api", "plan_project", "publish_tables", "reconcile_project", "record_run", "start_run", "sweep_projects")
+FUNCTIONS = (
+    *("ingest_api", "plan_project", "publish_tables", "reconcile_project", "record_run", "restore_table"),
+    *("start_run", "sweep_projects"),
+)
 MANIFEST = f"""{HEAD.format(name="sales")}
 tables:
   orders_raw: {{ layer: raw, format: csv, partition: dt, columns: {{ id: string }} }}
@@ -38,6 +41,7 @@ NAMED: dict[str, Callable[[Any], bool]] = {  # which event of a function a file 
     "reconcile_project_deleted": lambda event: json.loads(event["Records"][0]["body"])["detail-type"] == "Object Deleted",
     "record_run": lambda event: event["source"] == "aws.states" and event["detail"]["status"] == "SUCCEEDED",
     "record_run_job": lambda event: event["source"] == "aws.glue",
+    "restore_table": lambda event: event["do"] == "roll_back",
     "start_run": lambda event: json.loads(event["Records"][0]["body"])["kind"] == "files",
     "start_run_manual": lambda event: json.loads(event["Records"][0]["body"])["kind"] == "manual",
 }
@@ -78,7 +82,10 @@ def delivered(plane: Plane) -> dict[str, list[Any]]:
     plane.client("s3").put_object(Bucket=plane.bucket("raw"), Key="sales/orders_raw/dt=2026-01-01/a.csv", Body=b"id\n1\n")
     eventually(lambda: of_file(plane.stack.ask("events"), Path("start_run")), 60, 0.5)  # or both come in one batch
     plane.meshplane("run", "sales.fetch")
-    wanted = {"publish_tables", "ingest_api", "record_run", "record_run_job", "start_run", "start_run_manual"}
+    asked = {"project": "sales", "table": "orders", "snapshot": "1", "seen": "0", "by": "ci"}  # which is refused: there is no such one
+    machine = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-roll-back-dev")
+    plane.client("stepfunctions").start_execution(stateMachineArn=machine, name="roll-back-1", input=json.dumps(asked))
+    wanted = {"publish_tables", "restore_table", "ingest_api", "record_run", "record_run_job", "start_run", "start_run_manual"}
     eventually(lambda: all(of_file(plane.stack.ask("events"), Path(name)) for name in wanted), 240, 0.5)
     plane.advance(minutes=6)
     plane.remove("sales")

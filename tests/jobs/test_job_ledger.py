@@ -87,4 +87,4 @@ def test_without_versions_the_etag_tells_files_apart() -> None:
     item = {"Key": "t/a", "Size": 3, "ETag": '"ab"', "LastModified": datetime(2026, 1, 2, tzinfo=UTC)}
     assert listed({**item, "VersionId": "null"}) == FileVersion("t/a", "etag:ab")
     assert listed({**item, "VersionId": "v1"}).version == "v1"
-    assert listed({**item, "VersionId": "v1"}).modified == "2026-01-02"
+    assert listed({**item, "VersionId": "v1"}).modified == "2026-01-02T00:00:00Z"

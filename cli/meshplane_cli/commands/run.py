@@ -12,7 +12,7 @@ import typer
 
 from meshplane.aws.executions import SqsTriggers
 from meshplane.errors import NotFound, Rejected
-from meshplane.model.quarantine import run_params
+from meshplane.model.run_params import run_params
 from meshplane.model.runs import PipelinePolicy, Run, run_id
 from meshplane.model.windows import iso, moment
 from meshplane_cli.output import OK, PROBLEMS, USAGE, WAITS, CliError, emit, say, show

@@ -66,7 +66,11 @@ class AwsPublisher:
 
     def keep(self, project: str, run_id: str, step: str, note: Mapping[str, Any]) -> None:
         """Overwrites the one before: a note only ever goes forward."""
-        key = self._key(project, run_id, f"publish-{step}")
+        self.write(project, run_id, f"publish-{step}", note)
+
+    def write(self, project: str, run_id: str, name: str, note: Mapping[str, Any]) -> None:
+        """One of our own records beside those of a run."""
+        key = self._key(project, run_id, name)
         body = json.dumps(note, separators=(",", ":")).encode()
         with translated("s3:PutObject", key):
             self._clients("s3").put_object(Bucket=self._naming.bucket("refined"), Key=key, Body=body, ContentType="application/json")

@@ -16,7 +16,7 @@ from typing import Any
 from meshplane.errors import AlreadyExists, PlaneError, Rejected
 from meshplane.flows.run_slots import RunPorts, change_slots, start_open, undeclared
 from meshplane.model import windows
-from meshplane.model.quarantine import run_params
+from meshplane.model.run_params import run_params
 from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id
 from meshplane.model.slots import Change, Pending, Slots, admit, collect, skipped, take
 

@@ -7,13 +7,9 @@ parameter more (docs/decisions/0008).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from meshplane.errors import Rejected
-from meshplane.model.project import Param, Project, Table
-from meshplane.model.runs import settle_params
+from meshplane.model.project import Project, Table
 from meshplane.model.types import Field, ListType, Primitive, StructType
 
 ENDING = "_quarantine"
@@ -49,22 +45,6 @@ def needed(table: Table) -> bool:
 def tables(project: Project) -> tuple[Table, ...]:
     """All tables that the project has: the declared ones, then their quarantines."""
     return (*project.tables.values(), *quarantines(project).values())
-
-
-def run_params(declared: Mapping[str, Param], given: Mapping[str, Any]) -> dict[str, str]:
-    """A run's parameters as the pipeline declares them, defaults filled in, and what it is to replay. Raises Rejected."""
-    asked = given.get(REPLAY)
-    settled = settle_params(declared, {name: value for name, value in given.items() if name != REPLAY})
-    if asked is None:
-        return settled
-    try:
-        told = json.loads(asked)
-        readable = isinstance(told, dict) and bool(told.get("table")) and set(told) <= {"table", "reason", "run"}
-    except (TypeError, ValueError):
-        readable = False
-    if not readable:
-        raise Rejected(f'parameter {REPLAY} is {asked!r}; allowed: {{"table": …}}, and of it "reason" or "run"')
-    return {**settled, REPLAY: asked}
 
 
 def _of(table: Table) -> Table:

@@ -98,7 +98,7 @@ def partition_of(file: FileVersion, prefix: str, target: Table) -> str:
     missing = [name for name in target.hive_partition if name not in said]
     if len(missing) > 1:
         raise ConfigError(f"{file.key}: no {', '.join(missing)} in its path; mend: drop files under {'=…/'.join(target.hive_partition)}=…/")
-    return "".join(f"{name}={said.get(name, file.modified)}/" for name in target.hive_partition)
+    return "".join(f"{name}={said.get(name, file.modified[:10])}/" for name in target.hive_partition)
 
 
 def landed_name(file: FileVersion) -> str:

@@ -20,6 +20,7 @@ from dp_foundation.config.settings import get_config
 from dp_foundation.errors import FoundationError
 from dp_foundation.iceberg import metadata
 from dp_foundation.logging.logger import get_logger
+from dp_foundation.run import rebuild
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
 
 if TYPE_CHECKING:
@@ -60,9 +61,19 @@ class Current:
         if table.logical not in self.files:
             prefix = self._ledger_prefix()
             entries = [entry(raw) for raw in storage.read_all_json(self._bucket, storage.keys_under(self._bucket, prefix))]
-            taken = select(table.logical, present, entries, (self.run.run_id, self.step), self._landed)
+            own, window = (self.run.run_id, self.step), rebuild.asked(self.run, self.job)
+            if window is None:
+                taken = select(table.logical, present, entries, own, self._landed)
+            else:
+                taken = rebuild.select(table.logical, present, entries, own, window, self._holds_once)
             self.files[table.logical] = tuple(taken)
         return list(self.files[table.logical])
+
+    @property
+    def judged_at(self) -> str:
+        """The moment that freshness is judged against: the window's end, else the run's start; of a rebuild the end of what it reads."""
+        window = rebuild.asked(self.run, self.job)
+        return self.run.window_end or (window.judged_at(self.started) if window else self.started)
 
     def saw(self, table: Table, snapshot: int | None) -> None:
         """An Iceberg table was read at this snapshot."""
@@ -96,8 +107,10 @@ class Current:
         self.outputs.append(output)
 
     def reject(self, reason: str) -> None:
-        """The gate of a raw table turned its batch away: mark the files, so that no later run takes them before a reset."""
-        self._write_ledger("rejected", reason)
+        """The gate of a raw table turned its batch away: mark the files, so that no later run takes them before a reset. Those that are
+        read again were taken before, and stay as they are."""
+        if rebuild.asked(self.run, self.job) is None:
+            self._write_ledger("rejected", reason)
         self.finish(reason[:2000])
 
     # --- how it ends ------------------------------------------------------------------------------------------------------------
@@ -172,6 +185,21 @@ class Current:
             table = metadata.load(*where)
             self.ancestry[where] = frozenset(s.summary.get("run_id", "") for s in table.ancestry()) if table else frozenset()
         return run_id in self.ancestry[where]
+
+    def _holds_once(self, consumed: Entry) -> bool:
+        """Whether reading an entry's files again would put their rows into a table twice: this job appends, the run was published, and no
+        rollback is known to have taken its rows off `main` again. What is merged or overwritten may come as often as it likes."""
+        appended = {write.table for write in self.job.writes if write.mode == "append"}
+        places = {(t.database, t.name) for name in appended if (t := self.job.tables[name]).is_iceberg}
+        if not places or (consumed.state == "intent" and not self._landed(consumed)):
+            return False
+        return not all(self._rolled_back(where, consumed.run_id) for where in places)
+
+    def _rolled_back(self, where: tuple[str, str], run_id: str) -> bool:
+        """The run's commit is in the table, and not on `main`. One that has expired proves nothing."""
+        table = metadata.load(*where)
+        written = table is not None and any(s.summary.get("run_id") == run_id for s in table.snapshots.values())
+        return written and not self._holds(where, run_id)
 
     def _published(self, open_intent: Entry) -> bool:
         """Snapshots expire: a run that was published long ago is known by its publish record."""

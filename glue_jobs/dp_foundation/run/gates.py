@@ -142,14 +142,14 @@ def _verdict(current: Current, logical: str, written: Written, gate: Gate) -> di
 def _around(
     current: Current, spark: Any, target: Target, state: Any, known: metadata.TableMetadata | None, written: Written | None = None
 ) -> Surroundings:
-    table, run = target.table, current.run
+    table = target.table
     assert table is not None  # noqa: S101  gated tables are declared
     proven = known.proven(written.snapshot.snapshot_id) if known and written else frozenset()
     return Surroundings(
         state=state,
         other=partial(_other, spark),
         history=partial(_history, current, spark, target, known, written),
-        reference=datetime.fromisoformat(run.window_end or current.started),
+        reference=datetime.fromisoformat(current.judged_at),
         name=table.logical,
         tables=tuple(current.job.tables),
         declared={c.name: c.type for c in table.columns},

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileVersion:
-    """One version of one object. `version` is S3's id, or `etag:…` in a bucket without versions; `size` in bytes, `modified` a date
-    (`2026-11-20`, UTC), known when it was just listed."""
+    """One version of one object. `version` is S3's id, or `etag:…` in a bucket without versions; `size` in bytes, `modified` when it
+    arrived (`2026-11-20T06:00:00Z`), known when it was just listed."""
 
     key: str
     version: str
@@ -79,7 +80,7 @@ def listed(item: Mapping[str, Any]) -> FileVersion:
     """An item of ListObjectVersions. Without versioning S3 says `null` for all: then the ETag tells an overwritten object."""
     version = item.get("VersionId")
     told = version if version and version != "null" else "etag:" + item["ETag"].strip('"')
-    return FileVersion(item["Key"], told, item["Size"], item["LastModified"].strftime("%Y-%m-%d"))
+    return FileVersion(item["Key"], told, item["Size"], item["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def is_data(key: str, prefix: str) -> bool:

@@ -15,6 +15,7 @@ from meshplane.model import manifest, quarantine, types
 from meshplane.model.odcs import export, promised
 from meshplane.model.project import Job, Param, Project, Table, Write
 from meshplane.model.rules import Contract
+from meshplane.model.run_params import run_params
 from meshplane.model.types import Field, Primitive
 from tests.unit.kinds.sample import CONTEXT
 
@@ -66,15 +67,15 @@ def test_its_columns_are_those_that_the_library_writes() -> None:
     ],
 )
 def test_a_run_may_be_asked_to_replay(given: dict[str, str], settled: dict[str, str]) -> None:
-    assert quarantine.run_params({"day": Param("int", "1")}, given) == settled
+    assert run_params({"day": Param("int", "1")}, given) == settled
 
 
 @pytest.mark.parametrize("asked", ["orders", "{}", '{"table": ""}', '{"table": "orders", "since": "now"}', "[1]"])
 def test_what_says_nothing_to_replay_is_refused(asked: str) -> None:
     with pytest.raises(Rejected, match=quarantine.REPLAY):
-        quarantine.run_params({}, {quarantine.REPLAY: asked})
+        run_params({}, {quarantine.REPLAY: asked})
     with pytest.raises(Rejected, match="no parameter other"):
-        quarantine.run_params({}, {quarantine.REPLAY: json.dumps({"table": "orders"}), "other": "1"})
+        run_params({}, {quarantine.REPLAY: json.dumps({"table": "orders"}), "other": "1"})
 
 
 @pytest.mark.parametrize(("entity", "mode"), [("table", "evolve"), ("columns", "quarantine_row"), ("types", "evolve"), ("enum", "evolve")])

@@ -11,6 +11,7 @@ A rollback goes forward only: after a crash or a lost reply the same request fin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from meshplane.errors import Conflict, RestoreRefused, ServiceFault
@@ -170,8 +171,8 @@ def known_choice(restorer: Restorer, gate: GatedTable, project: str, seen: Table
 
 def choices(restorer: Restorer, gate: GatedTable, project: str, seen: TableLook, limit: int) -> tuple[Choice, ...]:
     """The published states that are still there, newest first. Each costs a listing and two reads."""
-    found = (known_choice(restorer, gate, project, seen, number) for number in tagged(seen.metadata)[:limit])
-    return tuple(one for one in found if one is not None)
+    found = (known_choice(restorer, gate, project, seen, number) for number in tagged(seen.metadata))
+    return tuple(islice((one for one in found if one is not None), limit))
 
 
 def _notes(restorer: Restorer, project: str, seen: TableLook, number: int) -> tuple[Mapping[str, Any], ...]:

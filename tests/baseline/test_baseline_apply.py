@@ -23,6 +23,7 @@ from meshplane_cli.local.stack import Stack
 from meshplane_cli.output import CliError
 from tests.baseline import account
 from tests.baseline.conftest import REACHABLE, ROOT, Work
+from tests.unit.docs.pages import blocks, commands
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 
@@ -182,6 +183,10 @@ def test_the_verbs(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["apply"])
     assert done.exit_code == 0, done.output
     assert "nothing to change" in done.stdout
+    page = next(one.text for one in blocks("docs/terraform.md") if one.language == "bash")
+    for words in commands(page):
+        followed = CliRunner().invoke(app, words[1:])
+        assert followed.exit_code == 0, followed.output
 
 
 def test_domain_json_moves_on(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:

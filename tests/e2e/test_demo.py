@@ -16,6 +16,7 @@ from meshplane_cli.local.stack import Stack
 from meshplane_cli.sample_data import Sizes, new_shop, write
 from tests.e2e import recorded
 from tests.e2e.plain_revenue import daily_revenue
+from tests.unit.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.local, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -146,6 +147,15 @@ def test_the_bad_batch_waited_in_quarantine_and_was_published_by_the_replay(demo
     assert readers is not None
     assert readers[1].split() == before.splitlines()[-1].split(), "readers see what they saw"
     assert int(after.split()[4]) == int(readers[1].split()[1]) + 39
+
+
+def test_the_commands_of_getting_started_look_around(demo: str, env: dict[str, str]) -> None:
+    """docs/getting-started.md, the block after the demo's."""
+    first, then = [one.text for one in blocks("docs/getting-started.md") if one.language == "bash"][:2]
+    assert first == "./dev demo\n"
+    told = shell(f"set -e\n{then}", env).stdout
+    for found in ("customers", "sales.daily", "SUCCEEDED", "revenue_eur"):
+        assert found in told
 
 
 def test_each_of_the_five_commands_does_what_it_says(stack: Stack, demo: str, env: dict[str, str]) -> None:

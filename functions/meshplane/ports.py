@@ -89,6 +89,10 @@ class RunStore(Protocol):
         """What the project's last reconcile saw on a gated `main` that no gate published; empty when there is nothing."""
         ...
 
+    def gates(self, project: str) -> AppliedGates:
+        """The project's gates as the last reconcile left them."""
+        ...
+
     def slots(self, project: str, pipeline: str) -> Slots:
         """The pipeline's slots; version 0 when there are none."""
         ...

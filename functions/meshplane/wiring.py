@@ -144,7 +144,7 @@ def sweep(context: Any) -> Swept:
     """One sweep of projects and of their runs."""
     names = naming(context.invoked_function_arn)
     queue = reconcile_queue(context)
-    runs = SweepPorts(run_ports(context), RawLandings(clients(), names), PublishRecords(clients(), names))
+    runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
     return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
 
 
@@ -182,7 +182,8 @@ def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Sour
 def run_ports(context: Any) -> RunPorts:
     """For `start_run`, `record_run` and whatever else looks at runs."""
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
-    return RunPorts(runs, AwsExecutions(clients()), SqsTriggers(clients(), settings().trigger_queue_url), SystemClock())
+    records = PublishRecords(clients(), naming(context.invoked_function_arn))
+    return RunPorts(runs, AwsExecutions(clients()), SqsTriggers(clients(), settings().trigger_queue_url), SystemClock(), records)
 
 
 def tellings(context: Any) -> S3Tellings:

@@ -17,6 +17,7 @@ from meshplane.aws.executions import AwsExecutions, SqsTriggers
 from meshplane.aws.kinds import adapters
 from meshplane.aws.listings import Listings
 from meshplane.aws.manifest_store import S3Manifests
+from meshplane.aws.publisher import PublishRecords
 from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
 from meshplane.aws.runs_store import DynamoRuns
@@ -115,7 +116,8 @@ class World:
     @property
     def run_ports(self) -> RunPorts:
         runs = DynamoRuns(self.clients("dynamodb"), self.naming.of("state_table"))
-        return RunPorts(runs, AwsExecutions(self.clients), SqsTriggers(self.clients, self.trigger_url), self.clock)
+        records = PublishRecords(self.clients, self.naming)
+        return RunPorts(runs, AwsExecutions(self.clients), SqsTriggers(self.clients, self.trigger_url), self.clock, records)
 
     @property
     def surroundings(self) -> Surroundings:

@@ -51,6 +51,12 @@ def edited(project: str, *edits: tuple[str, str]) -> str:
     return text
 
 
+def test_what_a_success_has_to_prove_is_known_by_the_machine_as_compiled(world: World) -> None:
+    told = {project: world.run_ports.runs.policies(project) or {} for project in PROJECTS}
+    found = {f"{project}.{name}": policy.publishes for project, policies in told.items() for name, policy in policies.items()}
+    assert found == {"customers.daily": True, "sales.daily": True}
+
+
 @pytest.mark.parametrize("project", PROJECTS)
 def test_the_second_reconcile_makes_no_mutating_request(world: World, project: str) -> None:
     for _ in range(2):

@@ -17,7 +17,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from meshplane.aws.executions import RawLandings
-from meshplane.aws.publisher import PublishRecords
 from meshplane.errors import PlaneError
 from meshplane.flows.sweep_projects import Swept, sweep_projects
 from meshplane.flows.sweep_runs import SweepPorts, sweep_runs
@@ -112,7 +111,7 @@ class Platform:
 
     def _swept(self) -> Swept:
         world = self.world
-        ports = SweepPorts(world.run_ports, RawLandings(world.clients, world.naming), PublishRecords(world.clients, world.naming))
+        ports = SweepPorts(world.run_ports, RawLandings(world.clients, world.naming))
 
         def runs(projects: Sequence[str]) -> Mapping[str, PlaneError]:
             faults = sweep_runs(ports, projects) if self.sweeps_runs else {}

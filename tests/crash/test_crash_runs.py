@@ -36,7 +36,8 @@ def at() -> Iterator[Platform]:
 
 def resources(at: Platform, known: frozenset[str]) -> dict[str, Any]:
     """What stands in AWS, without the plane's own memory, its status documents, what ran, and the commits that a table had."""
-    found = {name: value for name, value in estate.dump(at.world, known).items() if not name.startswith(("state ", "object status/"))}
+    dumped = estate.dump(at.world, known)
+    found = {name: dumped[name] for name in dumped if not name.startswith(("state ", "object status/")) and "/_runs/" not in name}
     for name, value in found.items():
         if name.startswith("machine "):
             found[name] = {**value, "runs": []}

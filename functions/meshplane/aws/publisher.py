@@ -28,14 +28,21 @@ DAY_MS = 86_400_000
 
 
 class PublishRecords:
-    """What runs left of their publications, for the sweep."""
+    """What runs left of their steps and publications, for whoever is to believe their success."""
 
     def __init__(self, clients: Clients, naming: Naming) -> None:
         self._clients, self._naming = clients, naming
 
     def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
         """One listing, and a read for each step that published."""
-        bucket, prefix = self._naming.bucket("refined"), f"{self._naming.of('runs_prefix', project=project)}{run_id}/publish-"
+        return self._under(f"{self._naming.of('runs_prefix', project=project)}{run_id}/publish-")
+
+    def left_by(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """One listing, and at most two reads for each step."""
+        return self._under(f"{self._naming.of('runs_prefix', project=project)}{run_id}/")
+
+    def _under(self, prefix: str) -> Sequence[Mapping[str, Any]]:
+        bucket = self._naming.bucket("refined")
         with translated("s3:ListObjectsV2", f"{bucket}/{prefix}"):
             pages = self._clients("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             keys = [found["Key"] for page in pages for found in page.get("Contents", ())]

@@ -18,7 +18,8 @@ from meshplane.flows.closing import Ended, Writer
 from meshplane.flows.converge import Converged, Task, Tools, converge
 from meshplane.flows.preparation import Prepared, Surroundings
 from meshplane.flows.remove_project import Removal, remove
-from meshplane.model.gating import gates
+from meshplane.kinds.state_machine import machine_id
+from meshplane.model.gating import gates, publish_function
 from meshplane.model.manifest import joined, load
 from meshplane.model.naming import is_project
 from meshplane.model.project import Project
@@ -184,7 +185,7 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
         naming, standing = prepared.context.naming, _standing(converged)
         writer = writer.knowing(
             shares=shares(project, naming, standing, record.shares),
-            pipelines=_pipelines(project, prepared, record.pipelines, iso(now)),
+            pipelines=_pipelines(project, prepared, desired, record.pipelines, iso(now)),
             gates=gates(project, naming, standing, record.gates),
         )
     return writer.converged(judged, converged)
@@ -215,7 +216,7 @@ def _standing(converged: Converged) -> frozenset[str]:
     return frozenset(o.action.id.name for o in converged.outcomes if o.state is State.DONE or o.stands)
 
 
-def _pipelines(project: Project, prepared: Prepared, before: Mapping[str, object], now: str) -> dict[str, object]:
+def _pipelines(project: Project, prepared: Prepared, desired: Desired, before: Mapping[str, object], now: str) -> dict[str, object]:
     """What start_run reads. A trigger that did not change keeps the moment since when it is as it is."""
     naming = prepared.context.naming
     policies: dict[str, object] = {}
@@ -223,5 +224,10 @@ def _pipelines(project: Project, prepared: Prepared, before: Mapping[str, object
         machine = naming.arn("states", f"stateMachine:{naming.state_machine(project.name, pipeline.name)}")
         stored = before.get(pipeline.name)
         old = PipelinePolicy.from_json(stored) if isinstance(stored, Mapping) else None
-        policies[pipeline.name] = PipelinePolicy.of(pipeline, machine).carry_since(old, now).to_json()
+        want = desired.by_id.get(machine_id(project.name, pipeline.name, prepared.context))
+        definition = want.spec.definition if want else ""
+        # An own file that is nowhere yet compiles to nothing: the machine of before stands, and so does what is known of it.
+        publishes = publish_function(naming) in definition if definition else bool(old and old.publishes)
+        policy = replace(PipelinePolicy.of(pipeline, machine), publishes=publishes)
+        policies[pipeline.name] = policy.carry_since(old, now).to_json()
     return policies

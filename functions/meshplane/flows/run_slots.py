@@ -7,9 +7,10 @@ A process that dies between the store and StartExecution leaves a WAITING record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from meshplane.errors import NotFound, NotReady, PlaneError, Stale
 from meshplane.model.runs import OPEN, PipelinePolicy, Run
@@ -21,6 +22,18 @@ SOON, BETWEEN_TRIES = timedelta(minutes=15), timedelta(seconds=30)
 ATTEMPTS = 20  # each lost race means that another process got on
 
 
+class Publications(Protocol):
+    """What runs left beside their data."""
+
+    def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """The publish records that a run left, in the order of its steps' names."""
+        ...
+
+    def left_by(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """Everything that a run left: the records of its steps (with `outputs`) and of their publications (with `tables`)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunPorts:
     """What the flows of runs need of the world."""
@@ -29,6 +42,7 @@ class RunPorts:
     executions: Executions
     queue: TriggerQueue
     clock: Clock
+    publications: Publications
 
 
 Decide = Callable[[Slots], Change | None]

@@ -16,6 +16,7 @@ from typing import Any
 from meshplane.errors import AlreadyExists, PlaneError, Rejected
 from meshplane.flows.run_slots import RunPorts, change_slots, start_open, undeclared
 from meshplane.model import windows
+from meshplane.model.proof import unproven
 from meshplane.model.run_params import run_params
 from meshplane.model.runs import Arrival, PipelinePolicy, Run, TriggerMessage, TriggerPolicy, files_run_id, run_id
 from meshplane.model.slots import Change, Pending, Slots, admit, collect, skipped, take
@@ -188,15 +189,29 @@ def _event(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> 
 
 
 def _held(ports: RunPorts, policy: PipelinePolicy, message: TriggerMessage) -> str:
-    """Why a trigger by another pipeline or table rests: its project's `main` holds what no gate judged (DESIGN §7). Else empty.
+    """Why a trigger by another pipeline or table rests: its project's `main` holds what no gate judged, or the run that is told of
+    published nothing that it wrote (DESIGN §7). Else empty.
 
     Schedules, files and people do not wait: they bring what the run is about themselves, and one of them mends the upstream.
     """
     if message.kind not in {"pipeline", "table"}:
         return ""
-    upstream = _trigger(policy, message.trigger).upstream.partition(".")[0]
-    found = ports.runs.unjudged(upstream) if upstream else ""
-    return found and f"held: UnjudgedCommit in {upstream}: {found}; the run starts when main is back at a published snapshot"
+    upstream, _, pipeline = _trigger(policy, message.trigger).upstream.partition(".")
+    if found := ports.runs.unjudged(upstream) if upstream else "":
+        return f"held: UnjudgedCommit in {upstream}: {found}; the run starts when main is back at a published snapshot"
+    return _unpublished(ports, upstream, pipeline, message) if message.kind == "pipeline" and upstream else ""
+
+
+def _unpublished(ports: RunPorts, project: str, pipeline: str, message: TriggerMessage) -> str:
+    """A machine that somebody changed past the manifest ends as SUCCEEDED without its gates, too: only the run's own records prove it."""
+    upstream = (ports.runs.policies(project) or {}).get(pipeline)
+    if upstream is None or not upstream.publishes:
+        return ""
+    run = message.upstream_run
+    if not run:
+        return f"held: a success of {project}.{pipeline} that names no run proves no publication"
+    why = unproven(ports.publications.left_by(project, run), ports.runs.gates(project).gates or ())
+    return why and f"held: {project}.{pipeline} succeeded in {run} and proves no publication: {why}"
 
 
 def _run_id(message: TriggerMessage, identity: str) -> str:

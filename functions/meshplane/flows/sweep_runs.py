@@ -8,10 +8,9 @@ same ways as the events would have, under the same ids, so that an event which w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
 from meshplane.errors import PlaneError
 from meshplane.flows.record_run import execution_ended
@@ -30,21 +29,12 @@ BETWEEN_LISTINGS = timedelta(hours=1)
 MISSED_AT_ONCE = 24  # ticks of one schedule that one sweep makes up for
 
 
-class Publications(Protocol):
-    """What runs published."""
-
-    def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, Any]]:
-        """The publish records that a run left, in the order of its steps' names."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class SweepPorts:
     """What the sweep of runs needs."""
 
     run: RunPorts
     landings: Landings
-    publications: Publications
 
 
 def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, PlaneError]:
@@ -103,7 +93,7 @@ def _send_lost_publications(
         for ended in runs:
             if not _looked_for(ports.run, trigger, moment(ended.at)):
                 continue
-            for note in ports.publications.of_run(trigger.upstream, ended.run_id):
+            for note in ports.run.publications.of_run(trigger.upstream, ended.run_id):
                 for told in announcements(note) if note.get("state") == "done" else ():
                     if told["table"] == trigger.table:
                         event = {"id": f"sweep-{ended.run_id}", "detail": told}

@@ -65,6 +65,7 @@ class PipelinePolicy:
     triggers: Mapping[str, TriggerPolicy] = field(default_factory=dict)
     paused: str = ""
     sources: Mapping[str, Any] = field(default_factory=dict)  # what its ingest steps fetch, as `Source.to_json` writes it
+    publishes: bool = False  # its machine has gates: a success is news to others once the run's publish records prove it
 
     @staticmethod
     def of(pipeline: Pipeline, machine: str, paused: str = "") -> PipelinePolicy:
@@ -190,6 +191,11 @@ class TriggerMessage:
         except (ValueError, AttributeError):  # an execution that a person started with an input of their own
             return {}
         return run if isinstance(run, Mapping) else {}
+
+    @property
+    def upstream_run(self) -> str:
+        """The id of that run: what its input says, which is where its steps left their records, else the execution's name."""
+        return str(self.upstream.get("run_id") or str(self.detail.get("executionArn", "")).rpartition(":")[2])
 
     @property
     def identity(self) -> str:

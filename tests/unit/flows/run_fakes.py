@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from meshplane.errors import AlreadyExists, NotFound, PlaneError, Stale
 from meshplane.flows.run_slots import RunPorts
+from meshplane.model.gating import AppliedGates
 from meshplane.model.runs import OPEN, Arrival, Execution, JobRun, PipelinePolicy, Run, StepEnd, TriggerMessage, TriggerPolicy
 from meshplane.model.slots import Change, Slots
 from meshplane.model.windows import iso
@@ -43,6 +44,7 @@ class FakeRuns:
     overtake: int = 0  # how many commits lose a race
     kill_after: str = ""
     past_the_gate: dict[str, str] = field(default_factory=dict)  # project → what stands on a gated `main` unjudged
+    gated: dict[str, AppliedGates] = field(default_factory=dict)
     awaiting: set[str] = field(default_factory=set)  # projects whose reconcile waits for a run's end
 
     def awaited(self, project: str) -> bool:
@@ -50,6 +52,9 @@ class FakeRuns:
 
     def unjudged(self, project: str) -> str:
         return self.past_the_gate.get(project, "")
+
+    def gates(self, project: str) -> AppliedGates:
+        return self.gated.get(project, AppliedGates())
 
     def policies(self, project: str) -> Mapping[str, PipelinePolicy] | None:
         return self.known.get(project)
@@ -204,8 +209,13 @@ class Notes:
 
     of: dict[tuple[str, str], list[dict[str, object]]] = field(default_factory=dict)
 
+    steps: dict[tuple[str, str], list[dict[str, object]]] = field(default_factory=dict)  # the outbox records
+
     def of_run(self, project: str, run_id: str) -> Sequence[Mapping[str, object]]:
         return self.of.get((project, run_id), [])
+
+    def left_by(self, project: str, run_id: str) -> Sequence[Mapping[str, object]]:
+        return [*self.steps.get((project, run_id), []), *self.of_run(project, run_id)]
 
 
 @dataclass
@@ -225,6 +235,7 @@ class World:
     executions: FakeExecutions
     queue: FakeQueue
     reconciles: Asked = field(default_factory=Asked)
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def kill_after(self) -> str:
@@ -237,7 +248,7 @@ class World:
 
     @property
     def ports(self) -> RunPorts:
-        return RunPorts(self.runs, self.executions, self.queue, self.clock)
+        return RunPorts(self.runs, self.executions, self.queue, self.clock, self.notes)
 
 
 def world(**policy: object) -> World:

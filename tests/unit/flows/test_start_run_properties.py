@@ -16,7 +16,7 @@ from meshplane.flows.record_run import record_run
 from meshplane.flows.start_run import start_run
 from meshplane.flows.sweep_runs import SweepPorts, sweep_runs
 from meshplane.model.runs import Arrival, TriggerMessage
-from tests.unit.flows.run_fakes import NOON, SETTLE, Killed, Notes, World, arrived, manual, world
+from tests.unit.flows.run_fakes import NOON, SETTLE, Killed, World, arrived, manual, world
 
 FILES = [f"sales/orders_raw/{name}.csv" for name in "abcdef"]
 WISHES = ["1", "2", "3", "4"]
@@ -71,7 +71,7 @@ def recover(at: World) -> None:
     at.kill_after = ""
     for _ in range(60):
         at.clock.advance(minutes=10)
-        sweep_runs(SweepPorts(at.ports, Landed(), Notes()), ["sales"])
+        sweep_runs(SweepPorts(at.ports, Landed()), ["sales"])
         start_run(at.ports, at.queue.due())
         for arn in at.executions.open():
             at.executions.end(arn)

@@ -32,7 +32,8 @@ class Bucket:
 def sweep(
     at: World, bucket: Bucket | None = None, projects: tuple[str, ...] = ("sales",), notes: Notes | None = None
 ) -> dict[str, PlaneError]:
-    faults = dict(sweep_runs(SweepPorts(at.ports, bucket or Bucket(), notes or Notes()), projects))
+    at.notes = notes or at.notes
+    faults = dict(sweep_runs(SweepPorts(at.ports, bucket or Bucket()), projects))
     start_run(at.ports, at.queue.due())
     return faults
 
@@ -246,4 +247,4 @@ def test_a_fault_while_successes_are_passed_on_is_told() -> None:
         raise Throttled("slow down")
 
     at.queue.send = throttled  # type: ignore[method-assign]
-    assert list(sweep_runs(SweepPorts(at.ports, Bucket(), Notes()), ("sales", "customers"))) == ["sales"]
+    assert list(sweep_runs(SweepPorts(at.ports, Bucket()), ("sales", "customers"))) == ["sales"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dp_foundation.run import rebuild
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
 
 A1, A2, B, C = FileVersion("t/a", "1"), FileVersion("t/a", "2"), FileVersion("t/b", "1"), FileVersion("t/c", "1")
@@ -88,3 +89,42 @@ def test_without_versions_the_etag_tells_files_apart() -> None:
     assert listed({**item, "VersionId": "null"}) == FileVersion("t/a", "etag:ab")
     assert listed({**item, "VersionId": "v1"}).version == "v1"
     assert listed({**item, "VersionId": "v1"}).modified == "2026-01-02T00:00:00Z"
+
+
+# ---- a window of raw again (docs/decisions/0010) -------------------------------------------------------------------------------------
+DAY = rebuild.Window("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")
+
+
+def _arrived(name: str, at: str = "2026-11-20T12:00:00Z") -> FileVersion:
+    return FileVersion(f"t/{name}", "1", 1, at)
+
+
+def _consumed(state: str, run: str, *names: str) -> Entry:
+    return Entry(state, run, "load", "1", {"raw": tuple(map(_arrived, names))}, (("db", "out"),))
+
+
+IN_A, IN_B = _arrived("a"), _arrived("b")
+EARLY, LATE = _arrived("early", "2026-11-19T23:59:59Z"), _arrived("late", "2026-11-21T00:00:00Z")
+FIRST = _arrived("first", "2026-11-20T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("reason", "entries", "held", "expected"),
+    [
+        ("what arrived in the window, its first second included", [], (), [IN_A, IN_B, FIRST]),
+        ("whether it was consumed or not", [_consumed("done", "r1", "a"), _consumed("intent", "r2", "b")], (), [IN_A, IN_B, FIRST]),
+        ("but for what would stand there twice", [_consumed("done", "r1", "a"), _consumed("done", "r2", "b")], ("r1",), [IN_B, FIRST]),
+        ("and what a gate turned away", [_consumed("rejected", "r1", "a")], (), [IN_B, FIRST]),
+        ("unless that was forgotten", [_consumed("rejected", "r1", "a"), Entry("reset", "", "load", "2")], (), [IN_A, IN_B, FIRST]),
+        ("a repeated attempt takes what the first one took", [_consumed("intent", "now", "b", "late")], ("now",), [IN_B, LATE]),
+        ("other tables do not count", [Entry("done", "r1", "load", "1", {"other": (IN_A,)})], ("r1",), [IN_A, IN_B, FIRST]),
+    ],
+)
+def test_what_a_rebuild_takes(reason: str, entries: list[Entry], held: tuple[str, ...], expected: list[FileVersion]) -> None:
+    present = [LATE, IN_B, EARLY, IN_A, FIRST]
+    assert rebuild.select("raw", present, entries, ("now", "load"), DAY, lambda e: e.run_id in held) == expected, reason
+
+
+def test_freshness_is_judged_as_of_the_windows_end_if_that_is_over() -> None:
+    assert DAY.judged_at("2026-11-22T06:00:00.123456Z") == DAY.end
+    assert DAY.judged_at("2026-11-20T06:00:00.123456Z") == "2026-11-20T06:00:00.123456Z"

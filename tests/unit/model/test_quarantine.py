@@ -1,21 +1,19 @@
-"""Which tables get a quarantine, how it is made, who may use it, and what a run may be asked to replay."""
+"""Which tables get a quarantine, how it is made, and who may use it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dp_foundation.contracts.quarantine import COLUMNS
-from meshplane.errors import ManifestInvalid, Rejected
+from meshplane.errors import ManifestInvalid
 from meshplane.kinds import glue_job, iceberg_table, table_optimizer
 from meshplane.model import manifest, quarantine, types
 from meshplane.model.odcs import export, promised
-from meshplane.model.project import Job, Param, Project, Table, Write
+from meshplane.model.project import Job, Project, Table, Write
 from meshplane.model.rules import Contract
-from meshplane.model.run_params import run_params
 from meshplane.model.types import Field, Primitive
 from tests.unit.kinds.sample import CONTEXT
 
@@ -54,28 +52,6 @@ def test_its_columns_are_those_that_the_library_writes() -> None:
     assert {field.name: types.spark(field.type).replace("`", "") for field in table.columns} == COLUMNS
     assert table.gate.rules == quarantine.quarantines(_project())["orders"].gate.rules
     assert table.readers == ()
-
-
-@pytest.mark.parametrize(
-    ("given", "settled"),
-    [
-        ({}, {"day": "1"}),
-        (
-            {quarantine.REPLAY: '{"table": "orders", "reason": "types"}'},
-            {"day": "1", quarantine.REPLAY: '{"table": "orders", "reason": "types"}'},
-        ),
-    ],
-)
-def test_a_run_may_be_asked_to_replay(given: dict[str, str], settled: dict[str, str]) -> None:
-    assert run_params({"day": Param("int", "1")}, given) == settled
-
-
-@pytest.mark.parametrize("asked", ["orders", "{}", '{"table": ""}', '{"table": "orders", "since": "now"}', "[1]"])
-def test_what_says_nothing_to_replay_is_refused(asked: str) -> None:
-    with pytest.raises(Rejected, match=quarantine.REPLAY):
-        run_params({}, {quarantine.REPLAY: asked})
-    with pytest.raises(Rejected, match="no parameter other"):
-        run_params({}, {quarantine.REPLAY: json.dumps({"table": "orders"}), "other": "1"})
 
 
 @pytest.mark.parametrize(("entity", "mode"), [("table", "evolve"), ("columns", "quarantine_row"), ("types", "evolve"), ("enum", "evolve")])

@@ -25,6 +25,7 @@ from meshplane.aws.ingest_store import S3IngestStore
 from meshplane.aws.kinds import adapters
 from meshplane.aws.listings import Listings
 from meshplane.aws.manifest_store import S3Manifests
+from meshplane.aws.metrics import emit_late, emit_runs
 from meshplane.aws.publisher import AwsPublisher, PublishRecords
 from meshplane.aws.queue import SqsReconciles
 from meshplane.aws.releases import SsmReleases
@@ -145,7 +146,10 @@ def sweep(context: Any) -> Swept:
     names = naming(context.invoked_function_arn)
     queue = reconcile_queue(context)
     runs = SweepPorts(run_ports(context), RawLandings(clients(), names))
-    return sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
+    swept = sweep_projects(_states(), S3Manifests(clients(), names), queue, SystemClock(), lambda projects: sweep_runs(runs, projects))
+    emit_runs(runs.run.ended)
+    emit_late(runs.late)
+    return swept
 
 
 def publisher(context: Any) -> AwsPublisher:

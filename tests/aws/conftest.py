@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from meshplane.aws.clients import Clients
 from meshplane_cli.local import repairs
-from meshplane_cli.local.repairs import log_groups, tagging
+from meshplane_cli.local.repairs import log_groups, monitoring, tagging
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +18,7 @@ def _repaired() -> None:
     repairs.apply()
     tagging.apply()
     log_groups.apply()
+    monitoring.apply()
 
 
 @pytest.fixture

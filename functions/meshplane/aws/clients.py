@@ -32,6 +32,18 @@ class Clients:
         self._config = _BASE.merge(config) if config else _BASE
         self._made: dict[tuple[str, bool], Any] = {}
         self._lock = Lock()  # boto3 may not make clients from two threads at once
+        self._sent, self._count = 0, Lock()
+        session.events.register("before-send", self._note)
+
+    def _note(self, **_: Any) -> None:
+        with self._count:
+            self._sent += 1
+
+    def take_sent(self) -> int:
+        """How many requests were sent since the last call of this, retries included, by whatever client of the session."""
+        with self._count:
+            sent, self._sent = self._sent, 0
+        return sent
 
     def __call__(self, service: str, retries: bool = True) -> Any:
         """The cached client. `retries=False` sends each request exactly once: the caller treats a time-out as unknown and looks again."""

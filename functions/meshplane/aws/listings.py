@@ -19,7 +19,7 @@ from meshplane.model.resource import Owner, ownership_tags
 T = TypeVar("T")
 
 # The services whose resources carry our tags. Types are told apart by ARN: their spelling in the index is not the ARN's (`logs:loggroup`).
-TAGGED = ("glue", "states", "logs", "events", "scheduler")
+TAGGED = ("glue", "states", "logs", "events", "scheduler", "cloudwatch")
 
 
 def pages(clients: Clients, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
@@ -50,7 +50,7 @@ class Listings:
 
     def tagged(self, owner: Owner, resource_type: str) -> Mapping[str, Mapping[str, str]]:
         """ARN → tags of everything that carries the owner's tags, by service and type as in the ARN (`glue:job`,
-        `states:stateMachine`, `logs:log-group`, `events:rule`, `scheduler:schedule-group`): one listing for all."""
+        `states:stateMachine`, `logs:log-group`, `events:rule`, `scheduler:schedule-group`, `cloudwatch:alarm`): one listing for all."""
 
         def make() -> list[tuple[str, Mapping[str, str]]]:
             filters = [{"Key": key, "Values": [value]} for key, value in ownership_tags(owner).items()]

@@ -195,7 +195,8 @@ class Writer:
             "plan": judged.plan,
             **{f"count_{verb}": count for verb, count in (judged.counts or {}).items()},
         }
-        metrics = {"Stalled": float(record.stalled), "Synced": float(judged.conditions[0].status == "True"), **metrics}
+        axes = {str(condition.axis): float(condition.status == "True") for condition in judged.conditions}
+        metrics = {"Stalled": float(record.stalled), **axes, **metrics}
         wake = record.shares != old.shares or (record.phase == "removed") != (old.phase == "removed")
         return Ended(record, result, again, wake, fields, metrics)
 
@@ -230,7 +231,8 @@ def _due(now: datetime, failures: Mapping[str, Failure], outcomes: tuple[Outcome
 def _counts(converged: Converged) -> dict[str, float]:
     failed = sum(outcome.state is State.FAILED for outcome in converged.outcomes)
     healed = sum(outcome.action.drift for outcome in converged.wrote)
-    return {"Writes": float(len(converged.wrote)), "Failures": float(failed), "Healed": float(healed)}
+    found = sum(action.drift for action in converged.plan.actions)
+    return {"Writes": float(len(converged.wrote)), "Failures": float(failed), "Drift": float(found), "Healed": float(healed)}
 
 
 def _history(record: Record, converged: Converged, at: str) -> dict[str, Any]:

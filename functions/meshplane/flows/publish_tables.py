@@ -27,7 +27,7 @@ class Published:
 
     request: Request
     tables: tuple[Candidate, ...] = ()
-    moved: int = 0
+    moved: tuple[str, ...] = ()  # the tables whose `main` this call moved
     latency: tuple[float, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ def publish_tables(publisher: Publisher, clock: Clock, event: Mapping[str, Any])
         _publish(publisher, one, request, looks[one.gate.table])
     publisher.announce(announcements(note))
     publisher.keep(request.project, request.run_id, request.step, {**note, "state": "done", "ended": iso(clock.now())})
-    return Published(request, found, len(pending), _since(record, clock))
+    return Published(request, found, tuple(one.gate.table for one in pending), _since(record, clock))
 
 
 def _look(publisher: Publisher, one: Candidate, request: Request) -> TableLook:

@@ -224,10 +224,11 @@ def _pipelines(project: Project, prepared: Prepared, desired: Desired, before: M
         machine = naming.arn("states", f"stateMachine:{naming.state_machine(project.name, pipeline.name)}")
         stored = before.get(pipeline.name)
         old = PipelinePolicy.from_json(stored) if isinstance(stored, Mapping) else None
+        late = {one.name: {"by": one.by, "timezone": one.timezone} for one in project.alarms.expected(pipeline.name)}
         want = desired.by_id.get(machine_id(project.name, pipeline.name, prepared.context))
         definition = want.spec.definition if want else ""
         # An own file that is nowhere yet compiles to nothing: the machine of before stands, and so does what is known of it.
         publishes = publish_function(naming) in definition if definition else bool(old and old.publishes)
-        policy = replace(PipelinePolicy.of(pipeline, machine), publishes=publishes)
+        policy = replace(PipelinePolicy.of(pipeline, machine), late=late, publishes=publishes)
         policies[pipeline.name] = policy.carry_since(old, now).to_json()
     return policies

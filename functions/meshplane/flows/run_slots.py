@@ -8,7 +8,7 @@ A process that dies between the store and StartExecution leaves a WAITING record
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -43,6 +43,7 @@ class RunPorts:
     queue: TriggerQueue
     clock: Clock
     publications: Publications
+    ended: list[Run] = field(default_factory=list)  # what was closed through these ports, for the metrics of the invocation
 
 
 Decide = Callable[[Slots], Change | None]
@@ -97,6 +98,8 @@ def close_run(ports: RunPorts, run: Run, policies: Mapping[str, PipelinePolicy] 
         return change if closed else replace(change, closed=None)
 
     change_slots(ports, run.project, run.pipeline, decide)
+    if closed:
+        ports.ended.append(run)
     start_open(ports, run.project, run.pipeline, policy)
     return closed
 
@@ -151,3 +154,4 @@ def _free(ports: RunPorts, ended: Run, concurrency: int) -> None:
         ended.pipeline,
         lambda slots: release(slots, ended, concurrency) if slots.holds(ended.run_id) else None,
     )
+    ports.ended.append(ended)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from meshplane.errors import PlaneError
@@ -17,6 +17,7 @@ from meshplane.flows.record_run import execution_ended
 from meshplane.flows.run_slots import RunPorts, change_slots, close_run, start_open
 from meshplane.flows.start_run import settle, take_files
 from meshplane.model.cron import due
+from meshplane.model.lateness import Late, is_late
 from meshplane.model.publishing import announcements
 from meshplane.model.runs import PipelinePolicy, Run, TriggerMessage, TriggerPolicy, run_id
 from meshplane.model.slots import Change, Ended, Slots
@@ -35,6 +36,7 @@ class SweepPorts:
 
     run: RunPorts
     landings: Landings
+    late: list[Late] = field(default_factory=list)  # what was found of the alarms for late pipelines, for the metrics of the invocation
 
 
 def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, PlaneError]:
@@ -51,7 +53,9 @@ def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, Plane
             if policies is not None:  # None: no reconcile yet; its messages wait, and so do we
                 known[project] = policies
                 _sweep(ports, project, policies)
-                ends |= {f"{project}.{pipeline}": slots.ended for pipeline, slots in ports.run.runs.all_slots(project).items()}
+                now_held = ports.run.runs.all_slots(project)
+                ends |= {f"{project}.{pipeline}": slots.ended for pipeline, slots in now_held.items()}
+                ports.late.extend(_late(project, policies, now_held, ports.run.clock.now()))
         except PlaneError as fault:
             faults[project] = fault
     for project, policies in known.items():
@@ -61,6 +65,12 @@ def sweep_runs(ports: SweepPorts, projects: Iterable[str]) -> Mapping[str, Plane
         except PlaneError as fault:
             faults[project] = fault
     return faults
+
+
+def _late(project: str, policies: Mapping[str, PipelinePolicy], held: Mapping[str, Slots], now: datetime) -> Iterable[Late]:
+    for pipeline, policy in policies.items():
+        for alarm, at in policy.late.items():
+            yield Late(project, alarm, is_late(at["by"], at["timezone"], held.get(pipeline, Slots()).ended, now))
 
 
 def _sweep(ports: SweepPorts, project: str, policies: Mapping[str, PipelinePolicy]) -> None:

@@ -21,11 +21,13 @@ processor = SqsFifoPartialProcessor()
 def handler(event: dict[str, Any], context: Any) -> Any:
     """SQS event with `ReportBatchItemFailures`; what raises is a fault of the plane and comes again, at last into the dead letters."""
     ports = wiring.reconcile(context)
+    wiring.clients().take_sent()
 
     def one(record: SQSRecord) -> None:
         report = reconcile_message(ports, record.body, record.message_id)
         metrics.add_dimension("project", report.project or "none")
         metrics.add_metric("Reconciles", MetricUnit.Count, 1)
+        metrics.add_metric("Calls", MetricUnit.Count, wiring.clients().take_sent())
         for name, value in report.metrics.items():
             metrics.add_metric(name, MetricUnit.NoUnit, value)
         logger.info(report.result, extra={"project": report.project, **report.fields})

@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from meshplane import wiring
+from meshplane.aws.metrics import emit_runs
 from meshplane.flows.start_run import read_and_start
 
 logger = Logger(service="meshplane")
@@ -16,7 +17,9 @@ logger = Logger(service="meshplane")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """SQS event with `ReportBatchItemFailures`."""
     records = [(one["messageId"], one["body"], _sent(one)) for one in event["Records"]]
-    refused = read_and_start(wiring.run_ports(context), records)
+    ports = wiring.run_ports(context)
+    refused = read_and_start(ports, records)
+    emit_runs(ports.ended)  # what could not be started
     for refusal in refused:
         logger.warning("a trigger message goes back", extra=refusal.fields())
     return {"batchItemFailures": [{"itemIdentifier": refusal.id} for refusal in refused]}

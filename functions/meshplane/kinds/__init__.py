@@ -33,6 +33,8 @@ class Kind(Protocol[S]):
 def all_kinds() -> tuple[Kind[Any], ...]:
     """The kinds, in reading order. Imported late so that a kind may import this module's protocol."""
     from meshplane.kinds import (
+        alarm,
+        dashboard,
         event_rule,
         glue_job,
         hive_table,
@@ -45,5 +47,6 @@ def all_kinds() -> tuple[Kind[Any], ...]:
         table_optimizer,
     )
 
-    modules = (role, hive_table, iceberg_table, table_optimizer, glue_job, log_group, state_machine, event_rule, schedule_group, schedule)
-    return tuple(module.KIND for module in modules)
+    data = (role, hive_table, iceberg_table, table_optimizer)
+    work = (glue_job, log_group, state_machine, event_rule, schedule_group, schedule)
+    return tuple(module.KIND for module in (*data, *work, alarm, dashboard))

@@ -163,6 +163,13 @@ CODES = (
     "contract-column",
     "contract-rule",
     "contract-unsupported",
+    # alarms and the dashboard
+    "alarm-time",
+    "alarm-form",
+    "alarm-name",
+    "alarm-unknown",
+    "widget-metric",
+    "widget-of",
     # overlays and policy
     "overlay-environment",
     "overlay-fixed",

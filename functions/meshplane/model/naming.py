@@ -15,7 +15,7 @@ PURPOSES = ("raw", "refined", "curated", "artifacts", "logs")
 LAYERS = ("raw", "refined", "curated")
 RESERVED_PROJECTS = frozenset({"baseline", "manifests", "meshplane", "platform", "releases", "status"})
 
-# Longest physical name each service takes: IAM, EventBridge, Scheduler, Step Functions, Glue and S3 quota pages.
+# Longest physical name each service takes: IAM, EventBridge, Scheduler, Step Functions, Glue, CloudWatch and S3 quota pages.
 MAX_LENGTH = {
     "role": 64,
     "event_rule": 64,
@@ -25,6 +25,7 @@ MAX_LENGTH = {
     "glue_job": 255,
     "table": 255,
     "log_group": 512,
+    "alarm": 255,
     "bucket": 63,
 }
 
@@ -97,6 +98,14 @@ class Naming:
     def schedule_group(self, project: str) -> str:
         """`f01-sales-dev`."""
         return self.of("schedule_group", project=project)
+
+    def alarm(self, project: str, alarm: str) -> str:
+        """`f01-sales-stalled-dev`."""
+        return self.of("alarm", project=project, alarm=alarm)
+
+    def dashboard(self, project: str) -> str:
+        """`f01-sales-dev`; dashboards are the account's, in no Region."""
+        return self.of("dashboard", project=project)
 
     def role(self, purpose: str, project: str) -> str:
         """purpose is `job`, `optimizer` or `pipeline`: `f01-glue-sales-dev`, `f01-optimizer-sales-dev`, `f01-pipeline-sales-dev`."""

@@ -13,7 +13,7 @@ from meshplane.model.reading import Node, dotted
 Loc = tuple[str | int, ...]
 
 # What `later` marks stand for in messages: the part of Meshplane that brings a key.
-LATER = {"data": "contracts, gates and sources", "deploy": "delivery and dashboards", "operate": "operations"}
+LATER = {"data": "contracts, gates and sources", "operate": "operations"}
 
 
 class Findings:

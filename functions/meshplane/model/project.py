@@ -298,6 +298,49 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class Lateness:
+    """An alarm for a pipeline of which no run has succeeded on a day, in `timezone`, by `by` (`08:00`)."""
+
+    name: str
+    pipeline: str
+    by: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """The project's alarms beside the default ones; `off` names default ones that it does without."""
+
+    late: tuple[Lateness, ...] = ()
+    off: tuple[str, ...] = ()
+
+    def expected(self, pipeline: str) -> tuple[Lateness, ...]:
+        """Those that watch this pipeline."""
+        return tuple(one for one in self.late if one.pipeline == pipeline and one.name not in self.off)
+
+
+@dataclass(frozen=True, slots=True)
+class Widget:
+    """A graph of one metric of `model.metrics`; `of` narrows it to these jobs, pipelines or tables (empty: all of the project).
+    `emitted`: a metric that the jobs in `of` print themselves (`emit_metric`). `statistic` empty: the metric's own."""
+
+    title: str
+    metric: str = ""
+    of: tuple[str, ...] = ()
+    statistic: str = ""
+    emitted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """The project's dashboard: `standard` widgets, then the project's own."""
+
+    enabled: bool = True
+    standard: bool = True
+    widgets: tuple[Widget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the plane may do, and how."""
 
@@ -320,4 +363,6 @@ class Project:
     tables: Mapping[str, Table] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    alarms: Alarms = Alarms()
+    dashboard: Dashboard = Dashboard()
     policy: Policy = Policy()

@@ -65,6 +65,7 @@ class PipelinePolicy:
     triggers: Mapping[str, TriggerPolicy] = field(default_factory=dict)
     paused: str = ""
     sources: Mapping[str, Any] = field(default_factory=dict)  # what its ingest steps fetch, as `Source.to_json` writes it
+    late: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # alarm → `by` and `timezone`: when a run shall have succeeded
     publishes: bool = False  # its machine has gates: a success is news to others once the run's publish records prove it
 
     @staticmethod

@@ -194,17 +194,16 @@ def test_a_project_may_not_be_called_as_the_platforms_own_things(name: str) -> N
 
 def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
     text = HEAD + (
-        "sources: { s: { rest: https://a.example.org/, into: r, script: a.py } }\nalarms: {}\n"
+        "sources: { s: { rest: https://a.example.org/, into: r, script: a.py } }\n"
         "tables:\n  r: { layer: raw, format: json, columns: { id: string } }\n  o: { layer: refined, columns: { id: long },"
         " onDelete: purge, name: x }\n"
-        "dashboard: default\n"
         "jobs:\n  l: { script: a.py }\npipelines:\n"
         "  p:\n    steps: [{ map: x }, { when: x }]\n    triggers: { t: { all: [a.b] } }\n"
         "policy: { adopt: named }\nenvironments: { dev: { tables.o.onDelete: purge } }\n"
     )
     problems = manifest.check(text, file="f", project="sales")
     assert {problem.code for problem in problems} == {"not-delivered"}
-    assert len(problems) == 10
+    assert len(problems) == 8
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
         identity,
         locks,
         log_groups,
+        monitoring,
         s3,
         scheduler,
         security_groups,
@@ -55,6 +56,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     identity.apply()
     tagging.apply()
     log_groups.apply()
+    monitoring.apply()
     security_groups.apply()
     locks.apply()
     speed.apply()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshplane.model.alarm_names import fresh
 from meshplane.model.manifest.scope import Scope
 from meshplane.model.manifest.source_jobs import job_name
 from meshplane.model.naming import MAX_LENGTH, RESERVED_PROJECTS, Naming, check_length
@@ -47,6 +48,11 @@ def _lengths(scope: Scope) -> None:
 
     for table in scope.names("tables"):
         judge("table", naming.of("quarantine_table", project=project, table=table), ("tables", table))
+        accepted = scope.table(table)
+        if accepted and any(rule.freshness for rule in accepted.rules.values()):
+            judge("alarm", naming.alarm(project, fresh(table)), ("tables", table))
+    for alarm in scope.names("alarms"):
+        judge("alarm", naming.alarm(project, alarm), ("alarms", alarm))
     for job in scope.names("jobs"):
         judge("glue_job", naming.job(project, job), ("jobs", job))
     for source, form in scope.document.sources.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Strict, StringConstraints, WithJsonSchema
 
 from meshplane.model.manifest.jobs import JobName, JobPart
+from meshplane.model.manifest.monitoring import AlarmName, AlarmPart, DashboardPart
 from meshplane.model.manifest.parts import Description, OneOrList, Part, Text, field, refuse
 from meshplane.model.manifest.pipelines import PipelineName, PipelinePart
 from meshplane.model.manifest.sources import SourceName, SourcePart
@@ -53,8 +53,6 @@ class PolicyPart(Part):
 class Document(Part):
     """A Meshplane project: what a data engineer writes."""
 
-    later: ClassVar[Mapping[str, str]] = {"dashboard": "deploy", "alarms": "deploy"}
-
     api_version: Literal["meshplane/v1"] = field("The version of this format.")
     kind: Literal["Project"] = field("Always Project.")
     metadata: Metadata = field("Who the project is.")
@@ -62,6 +60,10 @@ class Document(Part):
     tables: dict[TableName, TablePart] = field("Tables by name.", default_factory=dict)
     jobs: dict[JobName, JobPart] = field("Glue jobs by name.", default_factory=dict)
     pipelines: dict[PipelineName, PipelinePart] = field("Pipelines by name.", default_factory=dict)
+    alarms: dict[AlarmName, AlarmPart] = field(
+        "Alarms beside the default ones, and default ones that the project does without, by name.", overlay=True, default_factory=dict
+    )
+    dashboard: DashboardPart = field("default, off, or own graphs.", overlay=True, default="default")
     environments: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = field(
         "What differs per environment, by dotted path or nested.", default_factory=dict
     )

@@ -10,6 +10,7 @@ from meshplane.errors import Problem
 from meshplane.model.domain import Domain
 from meshplane.model.manifest import (
     check_jobs,
+    check_monitoring,
     check_names,
     check_pipelines,
     check_rules,
@@ -63,7 +64,8 @@ def _form(root: Node, question: Question) -> tuple[Document | None, list[Problem
     document = understand(Document, findings, partial(_stand_in, question, root))
     if document is not None:
         scope = Scope(question.project, question.environments, document, findings, question.domain)
-        for part in (check_names, check_tables, check_rules, check_sources, check_jobs, check_transforms, check_pipelines):
+        data, work = (check_names, check_tables, check_rules, check_sources), (check_jobs, check_transforms, check_pipelines)
+        for part in (*data, *work, check_monitoring):
             part.check(scope)
         _policy(scope)
         if question.exists:

@@ -14,6 +14,7 @@ from meshplane.model.domain import RuleDefaults
 from meshplane.model.manifest import fetching, promises, source_jobs
 from meshplane.model.manifest.document import Document
 from meshplane.model.manifest.jobs import JobPart, Options, Read
+from meshplane.model.manifest.monitoring import DashboardPart
 from meshplane.model.manifest.parts import byte_size
 from meshplane.model.manifest.pipelines import PipelinePart, StepPart, TriggerPart, sources_of
 from meshplane.model.manifest.tables import Projected, TablePart
@@ -41,8 +42,25 @@ def project(document: Document, defaults: RuleDefaults = promises.NO_DEFAULTS) -
             **{made.name: made for made in fetched if made},
         },
         pipelines={name: pipeline(meta.name, name, part, sources, alive) for name, part in document.pipelines.items()},
+        alarms=alarms(document),
+        dashboard=dashboard(document.dashboard),
         policy=plain.Policy(**document.policy.model_dump()),
     )
+
+
+def alarms(document: Document) -> plain.Alarms:
+    """Own alarms, and the names of those that are switched off."""
+    late = {name: form for name, form in document.alarms.items() if form.pipeline and form.not_done_by}
+    return plain.Alarms(
+        tuple(plain.Lateness(name, form.pipeline or "", form.not_done_by or "", form.timezone) for name, form in late.items()),
+        tuple(name for name, form in document.alarms.items() if not form.enabled),
+    )
+
+
+def dashboard(part: DashboardPart) -> plain.Dashboard:
+    """With its widgets in their long form."""
+    own = (plain.Widget(one.title, one.metric or "", one.of, one.statistic or "", one.emitted or "") for one in part.widgets)
+    return plain.Dashboard(part.enabled, part.standard, tuple(own))
 
 
 def format_of(part: TablePart) -> plain.Format:

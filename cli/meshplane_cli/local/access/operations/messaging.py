@@ -146,18 +146,29 @@ def _dashboard(call: Call, name: str = "") -> str:
     return f"arn:aws:cloudwatch::{call.world.account}:dashboard/{name or call['DashboardName']}"
 
 
+def _put_alarm(call: Call) -> Iterable[Need]:
+    return [Need("cloudwatch:PutMetricAlarm", _alarm(call)), *call.tagged("cloudwatch:TagResource", _alarm(call))]
+
+
+def _put_dashboard(call: Call) -> Iterable[Need]:
+    return [Need("cloudwatch:PutDashboard", _dashboard(call)), *call.tagged("cloudwatch:TagResource", _dashboard(call))]
+
+
 def _put_metrics(call: Call) -> Iterable[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": (str(call["Namespace"]),)})]
 
 
 METRICS: Table = {
-    **on("cloudwatch", _alarm, "PutMetricAlarm", "SetAlarmState"),
+    **on("cloudwatch", _alarm, "SetAlarmState"),
+    "PutMetricAlarm": _put_alarm,
+    **on("cloudwatch", lambda call: call.world.arn("cloudwatch", "alarm:*"), "DescribeAlarms"),
     **on("cloudwatch", lambda call: str(call["ResourceARN"]), "ListTagsForResource", "TagResource"),
-    **on_all("cloudwatch", "DescribeAlarms", "GetMetricData", "GetMetricStatistics", "ListMetrics"),
+    **on_all("cloudwatch", "GetMetricData", "GetMetricStatistics", "ListMetrics"),
     "DeleteAlarms": lambda call: [
         Need("cloudwatch:DeleteAlarms", call.world.arn("cloudwatch", f"alarm:{name}")) for name in call["AlarmNames"]
     ],
-    **on("cloudwatch", _dashboard, "GetDashboard", "PutDashboard"),
+    **on("cloudwatch", _dashboard, "GetDashboard"),
+    "PutDashboard": _put_dashboard,
     "DeleteDashboards": lambda call: [Need("cloudwatch:DeleteDashboards", _dashboard(call, name)) for name in call["DashboardNames"]],
     "PutMetricData": _put_metrics,
 }

@@ -20,7 +20,7 @@ from meshplane_cli.local import stack as stacks
 from meshplane_cli.local.stack import Stack
 
 REPOSITORY = Path(__file__).parents[2]
-PARTS = ("functions", "glue_jobs", "layer", "baseline_tf", "projects")
+PARTS = ("functions", "glue_jobs", "layer", "baseline_tf", "projects", "statemachines")
 
 
 @dataclass(frozen=True)

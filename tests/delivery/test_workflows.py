@@ -19,7 +19,7 @@ from tests.delivery.workflows import GitHub, Runner, StepFailedError
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("functions", "glue_jobs", "cli", "layer", "baseline_tf", "projects", "requirements", ".github")
+COPIED = ("functions", "glue_jobs", "cli", "layer", "baseline_tf", "projects", "requirements", "statemachines", ".github")
 DEV = {"inputs.environment": "dev", "inputs.promoted_from": "", "github.token": "secret"}
 STEPS = ("Baseline", "Control plane", "Artifacts", "Manifests")
 

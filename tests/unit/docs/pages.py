@@ -58,4 +58,5 @@ def read(page: str, text: str) -> Iterator[Block]:
 
 def commands(text: str) -> list[list[str]]:
     """The words of each `meshplane` command in a bash text, without what comes before the verb: `./dev meshplane plan x` → [plan, x]."""
-    return [shlex.split(found) for found in _COMMAND.findall(text)]
+    with_options = re.sub(r"\$\{\w+:\+([^}]*)\}", r"\1", text)  # what bash puts there when the variable is set
+    return [shlex.split(found) for found in _COMMAND.findall(with_options)]

@@ -69,3 +69,20 @@ def test_the_index_names_every_page() -> None:
     folders = tuple(f"docs/{path}" for path in named if path.endswith("/"))
     wanted = {page.removeprefix("docs/") for page in pages() if page.startswith("docs/") and not page.startswith(folders)} - {"README.md"}
     assert wanted <= named
+
+
+PLACE = re.compile(
+    r"`(?P<path>(?:functions|cli|glue_jobs|tests|baseline_tf|docs|events|schemas|layer|benchmarks|\.github)/[\w./-]+)(?:::(?P<name>\w+))?`"
+)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_file_and_test_that_a_page_names_is_there(page: str) -> None:
+    lost = []
+    for found in PLACE.finditer(text_of(page)):
+        place = ROOT / found["path"]
+        text = place.read_text(encoding="utf-8") if place.is_file() else ""
+        named = not found["name"] or re.search(rf"(def|class) {found['name']}\b", text)
+        if not place.exists() or not named:
+            lost.append(found[0])
+    assert lost == []

@@ -166,7 +166,7 @@ KMS: Table = {
     "CreateAlias": _alias,
 }
 SECRETS: Table = {
-    **on("secretsmanager", lambda call: call.world.secret_arn(str(call["SecretId"])), "DescribeSecret", "GetSecretValue"),
+    **on("secretsmanager", lambda call: call.world.secret_arn(str(call["SecretId"])), "DescribeSecret", "GetSecretValue", "PutSecretValue"),
     **on("secretsmanager", lambda call: call.world.secret_arn(str(call["Name"])), "CreateSecret"),
 }
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from meshplane.model.quarantine import REPLAY
@@ -30,14 +31,34 @@ WRONG = "map: { currency: upper(trim(currency)) }"
 RIGHT = "map: { currency: \"regexp_replace(upper(trim(currency)), 'EURO', 'EUR')\" }"
 
 
-def arrives(found: Target, folder: Path, timeout: float, count: Callable[[], None]) -> None:
+@dataclass
+class Teller:
+    """Says of each run of these projects, made since then, what has become of it."""
+
+    found: Target
+    projects: tuple[str, ...]
+    since: datetime
+    said: dict[str, str] = field(default_factory=dict)
+
+    def told(self) -> list[Run]:
+        """The runs, oldest first; news of them is printed."""
+        history, since = store(self.found).history, self.since.strftime("%Y-%m-%dT%H:%M:%S")
+        runs = sorted((run for name in self.projects for run in history(name) if run.created >= since), key=lambda run: run.created)
+        for run in runs:
+            if self.said.get(run.run_id) != run.status:
+                self.said[run.run_id] = run.status
+                say(f"▸ {run.project}.{run.pipeline}  {run.status.lower():<10} {run.run_id}  ({run.trigger})")
+        return runs
+
+
+def arrives(found: Target, folder: Path, timeout: float, count: Callable[[], None], teller: Teller) -> None:
     """Bad rows, the gate, the fix, the replay. `count` prints what readers see. Raises CliError when it goes another way."""
     show("A bad batch: a new shop writes EURO for EUR", style="bold")
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    known = set(teller.said)
     for key, path in new_shop(folder).items():
         found.clients("s3").upload_file(str(path), found.naming.bucket("raw"), key)
         say(f"▸ s3://{found.naming.bucket('raw')}/{key}")
-    stopped = _ended(found, lambda run: run.created >= since and run.trigger == "landed", timeout)
+    stopped = _ended(teller, lambda run: run.run_id not in known and run.trigger == "landed", timeout)
     if stopped.error != "GateFailed":
         raise CliError(f"the gate should have stopped {stopped.run_id}", found=f"{stopped.status} {stopped.cause}", code=PROBLEMS)
     say(f"▸ {PROJECT}.{PIPELINE}  stopped by its gate: {stopped.cause[:160]}")
@@ -48,7 +69,7 @@ def arrives(found: Target, folder: Path, timeout: float, count: Callable[[], Non
     policy = (store(found).policies(PROJECT) or {})[PIPELINE]
     replay = start_pipeline(found, PROJECT, PIPELINE, policy, {REPLAY: json.dumps({"table": TABLE.partition(".")[2]})})
     say(f"▸ meshplane quarantine replay {TABLE}: run {replay}")
-    done = _ended(found, lambda run: run.run_id == replay, timeout)
+    done = _ended(teller, lambda run: run.run_id == replay, timeout)
     if done.status != "SUCCEEDED":
         raise CliError(f"the replay {replay} failed", found=done.cause, mend=f"meshplane logs {replay}", code=PROBLEMS)
     show("After the fix and the replay, published:")
@@ -69,10 +90,10 @@ def _fix(found: Target, timeout: float) -> None:
         raise CliError("the mended manifest was not taken in", found=end.text, code=PROBLEMS)
 
 
-def _ended(found: Target, meant: Callable[[Run], bool], timeout: float) -> Run:
+def _ended(teller: Teller, meant: Callable[[Run], bool], timeout: float) -> Run:
     until = time.monotonic() + timeout
     while time.monotonic() < until:
-        runs = [run for run in store(found).history(PROJECT) if run.pipeline == PIPELINE and meant(run) and run.status in ENDED]
+        runs = [run for run in teller.told() if (run.project, run.pipeline) == (PROJECT, PIPELINE) and meant(run) and run.status in ENDED]
         if runs:
             return runs[0]
         time.sleep(0.2)

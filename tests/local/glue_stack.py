@@ -105,7 +105,7 @@ def stack(state: Path, slots: int = 2) -> Iterator[Stack]:
     server.start()
     host, port = server.get_host_and_port()
     os.environ["MOTO_PORT"] = str(port)
-    settings = glue_runs.Settings(f"http://{host}:{port}", REGION, state, jars.resolve(ROOT), slots=slots, warm=False)
+    settings = glue_runs.Settings(f"http://{host}:{port}", REGION, state, jars.resolve(ROOT), slots=slots, warm=0)
     worker = glue_runs.start(settings)
     found = Stack(settings.endpoint, worker, events)
     try:

@@ -11,22 +11,26 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
 
 from meshplane.model.runs import Run
-from meshplane_cli.bad_batch import arrives
+from meshplane_cli.bad_batch import Teller, arrives
 from meshplane_cli.commands.query import asked
 from meshplane_cli.commands.query import command as query
 from meshplane_cli.manifests import project_of, text_of
 from meshplane_cli.output import PROBLEMS, CliError, emit, say, show
+from meshplane_cli.records import ENDED
 from meshplane_cli.sample_data import uploads, write
 from meshplane_cli.surroundings import JsonOption, Target, checkout, target
 
 PROJECTS = ("customers", "sales")
-LAST = ("sales", "daily")  # the pipeline whose success after the customers' ends the demo
+LAST = ("sales", "daily", "daily_revenue")  # the step that has to read what the customers' pipeline published
+READER = ("duckdb", "pyarrow", "pyiceberg.table", "sqlglot")  # what `query` loads when first asked
 FIRST_ROWS = "select * from sales.daily_revenue order by day, country, currency limit 8"
 COUNT = 'select count(*) as "rows", sum(orders) as orders, sum(revenue_eur) as revenue_eur from sales.daily_revenue'
 
@@ -51,7 +55,8 @@ def command(
         _publish(found)
     since = datetime.now(UTC)
     _drop_files(found, files.result())
-    _follow(found, since, timeout)
+    Thread(target=lambda: [import_module(name) for name in READER], daemon=True).start()  # the pipelines take a while
+    teller = _follow(found, since, timeout, to_the_end=as_json)
     manifest = f"s3://{found.naming.bucket('artifacts')}/{found.naming.manifest_key('sales')}"
     if as_json:
         (count,), next_lines = asked(COUNT)[1], [{"title": title, "command": line} for title, line in five(manifest)]
@@ -60,7 +65,7 @@ def command(
     show("The first rows of the curated table, read without Spark:", style="bold")
     query(FIRST_ROWS)
     query(COUNT)
-    arrives(found, folder / "sample", timeout, lambda: query(COUNT))
+    arrives(found, folder / "sample", timeout, lambda: query(COUNT), teller)
     say(f"▸ done in {time.monotonic() - began:.0f} s; the embedded AWS stays up")
     _what_next(manifest)
 
@@ -102,32 +107,32 @@ def _drop_files(found: Target, files: Mapping[str, Path]) -> None:
         say(f"▸ s3://{bucket}/{key}  ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _follow(found: Target, since: datetime, timeout: float) -> None:
-    """Say what the runs do until sales.daily has succeeded after customers.daily did, and nothing is open."""
-    from meshplane_cli.records import ENDED, store
-
-    runs = store(found)
-    told: dict[str, str] = {}
+def _follow(found: Target, since: datetime, timeout: float, to_the_end: bool) -> Teller:
+    """Say what the runs do until revenue was computed after customers.daily ended; `to_the_end`: and nothing is open any more."""
+    teller = Teller(found, PROJECTS, since)
     until = time.monotonic() + timeout
     while time.monotonic() < until:
-        new = [run for name in PROJECTS for run in runs.history(name) if run.created >= since.strftime("%Y-%m-%dT%H:%M:%S")]
-        for run in sorted(new, key=lambda run: run.created):
-            if told.get(run.run_id) != run.status:
-                told[run.run_id] = run.status
-                say(f"▸ {run.project}.{run.pipeline}  {run.status.lower():<10} {run.run_id}  ({run.trigger})")
-        failed = [run for run in new if run.status in ENDED - {"SUCCEEDED", "SKIPPED"}]
+        runs = teller.told()
+        failed = [run for run in runs if run.status in ENDED - {"SUCCEEDED", "SKIPPED"}]
         if failed:
             raise CliError(f"{failed[0].project}.{failed[0].pipeline} failed", mend=f"meshplane logs {failed[0].run_id}", code=PROBLEMS)
-        if _done(new, ENDED):
-            return
+        if _fed(runs) and (not to_the_end or _done(runs)):
+            return teller
         time.sleep(0.3)
     raise CliError(f"the pipelines are not done after {timeout:.0f} s", mend="meshplane runs sales; meshplane runs customers")
 
 
-def _done(runs: list[Run], ended: frozenset[str]) -> bool:
-    fed = [run.ended for run in runs if run.project == "customers" and run.status == "SUCCEEDED"]
-    after = [run for run in runs if (run.project, run.pipeline) == LAST and run.trigger == "after_customers" and run.status == "SUCCEEDED"]
-    return bool(fed) and bool(after) and all(run.status in ended for run in runs)
+def _fed(runs: list[Run]) -> bool:
+    """Did a run of sales.daily that succeeded read what customers.daily has published? By seconds: what a record keeps."""
+    fed = [run.ended[:19] for run in runs if run.project == "customers" and run.status == "SUCCEEDED"]
+    last = [run for run in runs if (run.project, run.pipeline) == LAST[:2] and run.status == "SUCCEEDED"]
+    read = [end.started[:19] for run in last for name, end in run.steps.items() if name.startswith(f"{LAST[2]}#")]
+    return bool(fed) and any(at > max(fed) for at in read)
+
+
+def _done(runs: list[Run]) -> bool:
+    after = [run for run in runs if (run.project, run.pipeline) == LAST[:2] and run.trigger == "after_customers"]
+    return bool(after) and all(run.status in ENDED for run in runs)
 
 
 def _what_next(manifest: str) -> None:

@@ -13,7 +13,7 @@ from meshplane_cli.project_status import Standing, standing
 from meshplane_cli.releases import build, published, upload
 from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.25
 
 
 def command(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from meshplane_cli.local import class_archive
 from meshplane_cli.local.jars import pyspark_home
 from meshplane_cli.local.java import SetupError, java
 
@@ -38,7 +39,8 @@ IDLE_SECONDS = 3.0  # for what a killed run has still under way there
 _AT_WORK = ("py4j.reflection.MethodInvoker", "org.apache.spark.executor.Executor$TaskRunner")
 RETIRE_AFTER = 200  # runs: generated classes add up
 # Short local runs gain more from a quick compiler than from a good one: 15 → 10 s for a whole job.
-QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Room for the young generation and for compiled code: with Java's own guesses a run spends a second in collecting and compiling anew.
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=240m", "-Xms768m", "-Xmn384m")
 # What Spark's own launcher adds on Java 17 (org.apache.spark.launcher.JavaModuleOptions, 3.5).
 _OPENS = (
     ["lang", "lang.invoke", "lang.reflect", "io", "net", "nio", "util", "util.concurrent", "util.concurrent.atomic"],
@@ -97,8 +99,9 @@ class Gateway:
 class Jvm:
     """One JVM process. `lend` and `take_back` alternate; `kill` ends it. It dies with this process: its stdin closes."""
 
-    def __init__(self, jars: Path, wish: Wish, region: str, scratch: Path) -> None:
-        self.wish, self.runs = wish, 0
+    def __init__(self, jars: Path, wish: Wish, region: str, scratch: Path, options: tuple[str, ...] | None = None) -> None:
+        self.wish, self.runs, self.region = wish, 0, region
+        self._options = options if options is not None else class_archive.option(jars) if wish.iceberg else ()
         scratch.mkdir(parents=True, exist_ok=True)
         self._scratch = Path(tempfile.mkdtemp(prefix="jvm-", dir=scratch))
         self._output: Output | None = None
@@ -119,12 +122,13 @@ class Jvm:
             threading.Thread(target=self._read, args=(name, stream), name=f"jvm-{name}", daemon=True).start()
         self._client = self._connect(info)
         self._jvm: Any = self._client.jvm
-        self._baseline = self._properties()
+        self._runtime = self._jvm.java.lang.Runtime.getRuntime()
+        self._baseline = self._jvm.java.lang.System.getProperties().clone()  # kept over there: one call instead of hundreds
 
     def _command(self, jars: Path) -> list[str]:
         own = sorted(jars.glob("*.jar")) if self.wish.iceberg else sorted(j for j in jars.glob("*.jar") if "iceberg" not in j.name)
         path = os.pathsep.join([f"{pyspark_home()}/jars/*", *map(str, (*own, *self.wish.jars))])
-        options = (*QUICK, *OPENS, "-Xmx1g", "-Duser.timezone=UTC", f"-Djava.io.tmpdir={self._scratch}")
+        options = (*QUICK, *OPENS, *self._options, "-Xmx1g", "-Duser.timezone=UTC", f"-Djava.io.tmpdir={self._scratch}")
         logging_by = f"-Dlog4j2.configurationFile={self._scratch}/log4j2.properties"
         return [str(java()), *options, logging_by, *self.wish.options, "-cp", path, "org.apache.spark.api.python.PythonGatewayServer"]
 
@@ -168,10 +172,6 @@ class Jvm:
                 self._output(name, line)
             else:
                 log.debug("%s: %s", name, line)
-
-    def _properties(self) -> dict[str, str]:
-        names = list(self._jvm.java.lang.System.getProperties().stringPropertyNames())
-        return {name: self._jvm.java.lang.System.getProperty(name) for name in names}
 
     @property
     def alive(self) -> bool:
@@ -221,21 +221,19 @@ class Jvm:
         session.clearActiveSession()
         session.clearDefaultSession()
         self._jvm.org.apache.hadoop.fs.FileSystem.closeAll()  # cached by bucket, not by caller: the next run has other credentials
-        present = self._properties()
-        for key in present.keys() - self._baseline.keys():
-            java_lang.System.clearProperty(key)
-        for key, value in self._baseline.items():
-            if present.get(key) != value:
-                java_lang.System.setProperty(key, value)
+        java_lang.System.setProperties(self._baseline.clone())
         self._jvm.org.apache.logging.log4j.core.config.Configurator.reconfigure()
-        runtime = java_lang.Runtime.getRuntime()
-        java_lang.System.gc()
-        if runtime.totalMemory() - runtime.freeMemory() > 0.6 * runtime.maxMemory():
-            raise RuntimeError("too much of the heap is still in use")
+        if self._crowded():
+            java_lang.System.gc()
+            if self._crowded():
+                raise RuntimeError("too much of the heap is still in use")
         # S3A looks for its folder of buffers once in the life of a JVM: it is emptied and stays.
         for left in (*self._scratch.iterdir(), *self._scratch.glob("s3a/*")):
             if left.name not in ("gateway", "log4j2.properties", "s3a"):
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+    def _crowded(self) -> bool:
+        return bool(self._runtime.totalMemory() - self._runtime.freeMemory() > 0.6 * self._runtime.maxMemory())
 
     def _await_idle(self) -> None:
         """A killed run's last command or task may still be at work (a commit, an upload, a loop): wait until only this call is."""
@@ -256,6 +254,10 @@ class Jvm:
             stream.println(word)
             event.wait(2)
             del self._seen[f"{name}:{word}"]
+
+    def end(self, seconds: float) -> None:
+        """Let the process end by itself, as it does when nobody holds its stdin. subprocess.TimeoutExpired when it does not."""
+        self._process.communicate(timeout=seconds)
 
     def kill(self) -> None:
         """End the process and remove its files; a second call does nothing."""
@@ -286,12 +288,14 @@ class JvmPool:
         self.on_loss: Callable[[], None] = lambda: None
 
     @contextmanager
-    def lend(self, wish: Wish, properties: Mapping[str, str], output: Output) -> Iterator[tuple[Gateway, Callable[[], None]]]:
-        """A gateway for one run, and a function to call when the run's process had to be killed.
+    def lend(
+        self, wish: Wish, properties: Mapping[str, str], output: Output, fresh: bool = False
+    ) -> Iterator[tuple[Gateway, Callable[[], None]]]:
+        """A gateway for one run, and a function to call when the run's process had to be killed. `fresh`: of a JVM that is started for it.
 
         Waits for a free JVM where LIMIT are busy. SetupError when none starts, or the pool is closed.
         """
-        jvm = self._take(wish)
+        jvm = self._take(wish, fresh)
         killed = threading.Event()
         clean = False
         try:
@@ -309,12 +313,14 @@ class JvmPool:
             if not usable and wish.plain and jvm.runs > 1 and not self._closed:
                 self.on_loss()
 
-    def _take(self, wish: Wish) -> Jvm:
+    def _take(self, wish: Wish, fresh: bool = False) -> Jvm:
         until, ticket = time.monotonic() + self.patience, object()
         with self._changed:
+            if fresh and self._alive >= LIMIT:
+                raise SetupError(f"{LIMIT} JVMs are there already")
             self._waiting.append(ticket)
             try:
-                while not (self._closed or self._may_start(wish, until)):
+                while not (self._closed or fresh or self._may_start(wish, until)):
                     self._idle = [jvm for jvm in self._idle if jvm.alive]
                     if wish.plain and self._idle and self._waiting[0] is ticket:
                         jvm = max(self._idle, key=lambda idle: idle.runs)  # the warmest

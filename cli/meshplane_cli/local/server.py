@@ -91,9 +91,9 @@ class EmbeddedAws:
         threading.Thread(target=self._http.serve_forever, name="http", daemon=True).start()
 
     def _start_runs(self) -> None:
-        """Glue job runs and optimizers. MESHPLANE_LOCAL_WARM=0 leaves out the waiting JVM, where no job will run."""
+        """Glue job runs and optimizers. MESHPLANE_LOCAL_WARM says how many JVMs wait for them: 1 unless told, 0 where no job will run."""
         jars = Path(os.environ.get("MESHPLANE_JARS") or self.place.root / ".meshplane" / "jars")
-        warm = os.environ.get("MESHPLANE_LOCAL_WARM", "1") != "0" and jars.is_dir()
+        warm = int(os.environ.get("MESHPLANE_LOCAL_WARM", "1")) if jars.is_dir() else 0
         self._worker = glue_runs.start(glue_runs.Settings(self.endpoint, self.region, self.place.folder, jars, warm=warm))
         if self._worker.optimizers is not None:
             self.timeline.sources.append(self._worker.optimizers)

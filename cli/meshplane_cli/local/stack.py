@@ -15,8 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -56,7 +59,7 @@ class Stack:
     def client(self, service: str, **settings: Any) -> Any:
         """A boto3 client of the developer's; `settings` go to boto3's Config."""
         keys = of_developer()
-        return boto3.session.Session().client(
+        return _session().client(
             service,  # type: ignore[call-overload]
             region_name=self.naming.region,
             endpoint_url=self.endpoint,
@@ -120,10 +123,13 @@ def find(root: Path) -> Stack | None:
 def up(root: Path, say: Say = lambda _: None, deploy: bool = True) -> Stack:
     """Start it, or find it up; then seed the baseline, publish the platform and deploy the template. Raises LocalAwsError."""
     stack = find(root)
-    if stack is None:
-        stack = _start(Place.of(root), say)
-    else:
+    if stack is not None:
         say(f"the embedded AWS is up on {stack.endpoint}")
+    else:
+        with ThreadPoolExecutor(1) as meanwhile:
+            if deploy:
+                meanwhile.submit(_learn)
+            stack = _start(Place.of(root), say)
     if deploy:
         from meshplane_cli.local.deploy import deploy_plane
 
@@ -158,6 +164,20 @@ def reset(root: Path, say: Say = lambda _: None) -> None:
     rmtree(place.snapshot.parent, ignore_errors=True)
     place.clock.unlink(missing_ok=True)
     say("state and clock are reset; the next `up` starts anew")
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session reads the services' models anew."""
+    return boto3.session.Session()
+
+
+def _learn() -> None:
+    """What `deploy_plane` is going to need: its modules, and the models of the services that it calls, while `_start` waits."""
+    import_module("meshplane_cli.local.deploy")
+    loader = _session()._session.get_component("data_loader")
+    for service in ("s3", "iam", "ec2", "lambda", "glue", "stepfunctions", "dynamodb", "events", "sqs", "ssm", "kms", "logs", "cloudwatch"):
+        loader.load_service_model(service, "service-2")
 
 
 def _start(place: Place, say: Say) -> Stack:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,6 +32,7 @@ SOURCE = "__source_object"
 LINE = "__line"
 POSITION = raw.position(SOURCE)
 ROW = "__row"
+GIVEN = "__given"
 OURS = (SOURCE, LINE, POSITION, ROW)  # what readers and `replay` add to a source's columns
 # Enough digits, so that an instant comes back from the quarantine as it went in; `replay` reads with the same.
 JSON = {
@@ -69,9 +71,9 @@ def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str
         return
     from pyspark.sql import functions as F
 
-    staged = _staged(frame, mapped).persist()
+    marked, faults = _marked(_staged(frame, mapped), mapped, table)
+    marked = marked.persist()
     try:
-        marked, faults = _marked(staged, mapped, table)
         kept = [f for f in faults if f.mode == "quarantine_row"]
         out = F.lit(False)
         for fault in kept:
@@ -86,7 +88,7 @@ def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str
             raise DataError(f"{what}: each of {count['__rows']} rows breaks the contract; they are in {place.identifier}")
         yield marked.where(~out).select(*(_value(m.name, faults) for m in mapped)), count["__rows"] - count["__out"]
     finally:
-        staged.unpersist()
+        marked.unpersist()
 
 
 def land_frame(df: Any, table: str) -> Any:
@@ -132,15 +134,26 @@ def _around(frame: Any) -> list[Any]:
     from pyspark.sql import functions as F
 
     have = set(frame.columns)
-    text = F.to_json(F.struct(*(f"`{name}`" for name in columns(frame))), JSON)
-    if LINE in have:
+    row = F.col(ROW) if ROW in have else F.struct(*(f"`{name}`" for name in columns(frame))).alias(GIVEN)
+    source = F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)
+    return [row, source, *(F.col(name) for name in (LINE, POSITION) if name in have)]
+
+
+def _told(marked: Any, faults: Sequence[Fault]) -> Any:
+    """The marked frame with the text of the rows that break something; making one of every row would cost more than all the rest."""
+    from pyspark.sql import functions as F
+
+    if GIVEN not in marked.columns:
+        return marked.drop(LINE)
+    text = F.to_json(GIVEN, JSON)
+    if LINE in marked.columns:
         text = F.when(F.col(LINE).isNull(), text).otherwise(F.to_json(F.struct(LINE)))
-    told = [F.col(ROW) if ROW in have else text.alias(ROW), F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)]
-    return [*told, *(F.col(name) for name in (LINE, POSITION) if name in have)]
+    broken_at_all = reduce(lambda a, b: a | b, (F.col(f.flag) for f in faults), F.lit(False))
+    return marked.withColumn(ROW, F.when(broken_at_all, text)).drop(GIVEN, LINE)
 
 
 def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tuple[Any, list[Fault]]:
-    """The cast columns, each way of breaking the contract as a flag, the source row as text."""
+    """The cast columns, each way of breaking the contract as a flag, the row as text where it breaks something."""
     modes = {**_DEFAULTS, **(table.gate.contract if table.gate else {})}
     types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
     required = {column.name for column in table.columns if column.required} | set(table.key)
@@ -166,7 +179,7 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
         if m.name in required:
             # A row that asks for a deletion needs its key alone.
             fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
-    kept = [f"`{name}`" for name in (ROW, SOURCE, POSITION) if name in types]
+    kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION) if name in types]
     marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
         if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":
@@ -174,7 +187,7 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
             mode = "quarantine_row" if set(rule.columns) & required or len(rule.columns) > 1 else modes["enum"]
             faults.append(Fault("enum", rule.columns[0], rule.name, mode, f"__f{len(faults)}"))
             marked = marked.withColumn(faults[-1].flag, broken(rule, marked))
-    return marked, faults
+    return _told(marked, faults), faults
 
 
 def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str) -> dict[str, int]:

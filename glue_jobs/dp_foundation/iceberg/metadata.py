@@ -26,6 +26,11 @@ class Snapshot:
         """A count of the summary, such as `added-records`; 0 when it is absent."""
         return int(self.summary.get(name, "0"))
 
+    @property
+    def empty(self) -> bool:
+        """It says that it holds no rows and no deletes; one that does not say so is not known to be."""
+        return all(self.summary.get(f"total-{kind}") == "0" for kind in ("records", "position-deletes", "equality-deletes"))
+
 
 @dataclass(frozen=True, slots=True)
 class TableMetadata:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dp_foundation.errors import DataError, SchemaMismatchError
+from dp_foundation.iceberg import metadata
 from dp_foundation.io import align, history
 from dp_foundation.io.commits import commit, translated
 from dp_foundation.io.tables import Target
@@ -146,10 +147,22 @@ def _merge(source: Any, target: Target, how: How) -> None:
     # The plane may have added or widened columns since: fit again. A column that is not in the frame keeps what it holds.
     fitted = align.columns(align.plan(rows.schema, table.schema, partial=True), rows.schema, F.col(DELETED) if how.deleted else None)
     frame = source.select(*fitted, *([DELETED] if how.deleted else []))
+    if not how.late and _begins(target):
+        rows = frame.where(f"NOT {DELETED}").drop(DELETED) if how.deleted else frame
+        rows.writeTo(target.ref).option("check-nullability", "false").append()
+        return
     if how.late:
         frame = history.rebuilt(frame if how.deleted else frame.withColumn(DELETED, F.lit(False)), table, how.key, how.late)
     frame.createOrReplaceTempView("__meshplane_source")
     spark.sql(statement(target.ref, frame.schema, how.on, () if how.late else how.latest))
+
+
+def _begins(target: Target) -> bool:
+    """Whether the branch is still without rows: then there is nothing to match, and what is left of a MERGE is an INSERT. Only of a branch,
+    which is this run's alone; into `main` somebody else may write meanwhile, and the same key would come in twice."""
+    known = metadata.load(target.database, target.name) if target.branch else None
+    tip = known.tip(target.branch) if known else None
+    return known is not None and tip is not None and known.snapshots[tip].empty
 
 
 def statement(identifier: str, schema: Any, key: Sequence[str], latest: Sequence[str]) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from dp_foundation.config.settings import Config, get_config
@@ -27,6 +29,8 @@ def get_spark(app_name: str = "dp_foundation") -> Any:
     """
     from pyspark.sql import SparkSession
 
+    # Every job asks AWS next, and the import takes as long as the JVM takes for a context.
+    Thread(target=import_module, args=("boto3",), name="boto3").start()
     config = get_config()
     builder = SparkSession.builder.appName(app_name)
     if config["env"] == "local":

@@ -32,7 +32,6 @@ def main() -> None:
     rates = read_iceberg(spark, catalog_db=cfg["iceberg_database_refined"], table="customers.fx_rates")
     merge_iceberg(df=revenue(orders, contacts, rates), table="daily_revenue", keys=["day", "country", "currency"])
     log.info("daily revenue merged")
-    spark.stop()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 class Settings:
     """`endpoint` is the server's URL on loopback, `state` the folder for files of its own (`.meshplane`), `jars` what `jars.resolve` gave.
 
-    `slots` are job runs at once. `warm`: ready a JVM in the background at the start; `optimizers`: run table optimizers when due.
+    `slots` are job runs at once. `warm`: JVMs to ready in the background at the start; `optimizers`: run table optimizers when due.
     """
 
     endpoint: str
@@ -18,7 +18,7 @@ class Settings:
     state: Path
     jars: Path
     slots: int = 2
-    warm: bool = True
+    warm: int = 1
     optimizers: bool = True
 
     @property

@@ -1,7 +1,7 @@
 """Readies a JVM before the first job run needs it: reads a csv by S3A, makes an Iceberg table by GlueCatalog, merges into it.
 
 Runs in a process of its own beside a tiny AWS of its own, so that nothing of it is seen in the embedded AWS: no bucket, no call.
-`warm` is called by the worker in the background; `main` is that process.
+`warm` is called by the worker in the background, `exercise` by `class_archive`; `main` is that process.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from meshplane_cli.local.glue_runs import session
 from meshplane_cli.local.glue_runs.process import environment
 from meshplane_cli.local.glue_runs.settings import Settings
 from meshplane_cli.local.java import SetupError
-from meshplane_cli.local.jvm import PATIENCE, JvmPool, Wish
+from meshplane_cli.local.jvm import PATIENCE, Gateway, Jvm, JvmPool, Wish
 from meshplane_cli.local.role_credentials import of_role
 
 log = logging.getLogger("meshplane.glue_runs")
 
 PATIENCE_MEANWHILE = 45.0  # seconds a run waits for the JVM that is being readied: less than a cold start beside it would take
+EXERCISE_SECONDS = 120.0
+_KEY = of_role("warm-up", "000000000000")
 _CATALOG = "spark.sql.catalog.glue_catalog"
 CONF = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -35,15 +38,10 @@ CONF = {
 def warm(jvms: JvmPool, settings: Settings, closing: Callable[[], bool]) -> None:
     """Borrow a JVM, run `main` on it, give it back. A failure costs only the warmth."""
     jvms.patience = PATIENCE_MEANWHILE
-    key = of_role("warm-up", "000000000000")
     try:
-        wanted = session.properties(CONF, "warm-up", settings.endpoint, settings.region, key)
-        with jvms.lend(Wish(), wanted, lambda _, line: log.debug("warm-up: %s", line)) as (gateway, killed):
-            gate = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
-            env = environment(settings.endpoint, settings.region, key, [Path(entry) for entry in sys.path if entry], gate)
-            process = subprocess.Popen(
-                [sys.executable, "-m", __name__], env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
+        wanted = _properties(settings.endpoint, settings.region)
+        with jvms.lend(Wish(), wanted, lambda _, line: log.debug("warm-up: %s", line), fresh=True) as (gateway, killed):
+            process = _started(gateway, settings.endpoint, settings.region)
             while process.poll() is None and not closing():
                 try:
                     process.communicate(timeout=0.2)
@@ -57,6 +55,27 @@ def warm(jvms: JvmPool, settings: Settings, closing: Callable[[], bool]) -> None
         log.info("no JVM could be readied", exc_info=True)
     finally:
         jvms.patience = PATIENCE
+
+
+def exercise(jvm: Jvm, region: str) -> None:
+    """The same on this JVM, and more of what jobs do, so that their classes are loaded (`class_archive`). SetupError when it fails."""
+    nowhere = "http://127.0.0.1:9"
+    gateway = jvm.lend(_properties(nowhere, region), lambda _, line: log.debug("warm-up: %s", line))
+    _, told = (process := _started(gateway, nowhere, region, "--whole")).communicate(timeout=EXERCISE_SECONDS)
+    jvm.take_back(killed=False)
+    if process.returncode != 0:
+        raise SetupError(f"the warm-up failed\n{told.decode(errors='replace')}")
+
+
+def _properties(endpoint: str, region: str) -> Mapping[str, str]:
+    return session.properties(CONF, "warm-up", endpoint, region, _KEY)
+
+
+def _started(gateway: Gateway, endpoint: str, region: str, *words: str) -> subprocess.Popen[bytes]:
+    gate = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
+    env = environment(endpoint, region, _KEY, [Path(entry) for entry in sys.path if entry], gate)
+    command = [sys.executable, "-m", "meshplane_cli.local.glue_runs.warm_up", *words]
+    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def main() -> None:
@@ -92,8 +111,30 @@ def main() -> None:
     frame.createOrReplaceTempView("news")
     spark.sql(f"merge into {table} t using news s on t.id = s.id when matched then update set * when not matched then insert *")
     spark.sql(f"select count(*), max(v) from {table} group by at").collect()  # noqa: S608
+    if "--whole" in sys.argv:
+        _whole(spark, frame, table)
     spark.stop()
     server.stop()
+
+
+def _whole(spark: Any, frame: Any, table: str) -> None:
+    """What contracts, gates, quarantine and replay ask of Spark beside the above."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    line = Window.partitionBy("id").orderBy(F.col("at").desc_nulls_last())
+    marked = frame.withColumn("n", F.row_number().over(line)).withColumn("row", F.when(F.col("id") < 0, F.to_json(F.struct("id", "v"))))
+    held = marked.selectExpr("*", "try_cast(v as decimal(12,2)) d", "regexp_replace(upper(trim(v)), 'A', 'B') w").persist()
+    held.agg(F.count(F.when(F.col("d").isNull(), 1)), F.max("at"), F.sum("id")).collect()
+    spark.sql(f"alter table {table} create branch if not exists b")
+    held.drop("n", "row", "d", "w").writeTo(f"{table}.branch_b").append()
+    spark.read.schema("id bigint").json("s3://warm-up/in/").limit(1).collect()
+    other = spark.table(table)
+    joined = held.join(other.select("id", F.col("v").alias("u")), "id").groupBy("u").agg(F.count("*").alias("c"))
+    joined.where(F.col("c").isin(1, 2)).orderBy("u").dropDuplicates(["u"]).collect()
+    spark.sql(f"update {table} set v = 'x' where id = 1")  # noqa: S608
+    spark.sql(f"select snapshot_id from {table}.snapshots").collect()  # noqa: S608
+    held.unpersist()
 
 
 if __name__ == "__main__":

@@ -63,12 +63,16 @@ class Worker:
         self._dispatcher.start()
         if self.settings.warm:
             self.jvms.on_loss = self.warm
-            self.warm()
+            self.warm(self.settings.warm)
 
-    def warm(self) -> None:
-        """Ready a JVM in the background: at the start, and when one was lost."""
-        work = (self.jvms, self.settings, self._closing.is_set)
-        threading.Thread(target=warm_up.warm, args=work, name="warm-up", daemon=True).start()
+    def warm(self, count: int = 1) -> None:
+        """Ready JVMs in the background, one after the other: at the start, and when one was lost."""
+
+        def work() -> None:
+            for _ in range(count):
+                warm_up.warm(self.jvms, self.settings, self._closing.is_set)
+
+        threading.Thread(target=work, name="warm-up", daemon=True).start()
 
     @property
     def quiet(self) -> bool:

@@ -21,7 +21,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 def dump(world: World, known: Collection[str] = ()) -> dict[str, Any]:
     """By name. `known` are ids that were drawn before: they stay, so that what must keep its id is seen to keep it."""
     found = {**_roles(world), **_tables(world), **_jobs(world), **_machines(world), **_rules(world), **_schedules(world)}
-    found |= {**_objects(world), **_state(world)}
+    found |= {**_monitoring(world), **_objects(world), **_state(world)}
     return {name: _plain(value, frozenset(known)) for name, value in sorted(found.items())}
 
 
@@ -129,6 +129,19 @@ def _schedules(world: World) -> dict[str, Any]:
         found[f"schedule group {group['Name']}"] = {**group, "tags": tags}
     for row in _pages(world, "scheduler", "list_schedules", "Schedules"):
         found[f"schedule {row['GroupName']}/{row['Name']}"] = scheduler.get_schedule(GroupName=row["GroupName"], Name=row["Name"])
+    return found
+
+
+def _monitoring(world: World) -> dict[str, Any]:
+    cloudwatch = world.clients("cloudwatch")
+    found: dict[str, Any] = {}
+    for alarm in _pages(world, "cloudwatch", "describe_alarms", "MetricAlarms"):
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        found[f"alarm {alarm['AlarmName']}"] = {**{key: of for key, of in alarm.items() if not key.endswith("Timestamp")}, "tags": tags}
+    for entry in _pages(world, "cloudwatch", "list_dashboards", "DashboardEntries"):
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=entry["DashboardArn"])["Tags"]
+        body = cloudwatch.get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"]
+        found[f"dashboard {entry['DashboardName']}"] = {"body": json.loads(body), "tags": tags}
     return found
 
 

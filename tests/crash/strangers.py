@@ -43,5 +43,8 @@ def _by_hand(platform: Platform) -> None:
     clients("glue").create_table(DatabaseName=naming.database("raw"), TableInput=table)
     clients("events").put_rule(Name=naming.rule("sales", "daily", BY_HAND), EventPattern='{"source":["x"]}')
     clients("logs").create_log_group(logGroupName=naming.pipeline_log_group("sales", BY_HAND))
+    put = {"Namespace": "x", "MetricName": "x", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    alarm = naming.alarm("sales", BY_HAND)
+    clients("cloudwatch").put_metric_alarm(AlarmName=alarm, ComparisonOperator="GreaterThanThreshold", **put)
     trust = '{"Version":"2012-10-17","Statement":[]}'
     clients("iam").create_role(RoleName=naming.role("job", f"sales-{BY_HAND}"), Path=naming.of("role_path"), AssumeRolePolicyDocument=trust)

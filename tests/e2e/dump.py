@@ -23,7 +23,7 @@ _COUNTERS = ("ApproximateNumberOf", "CreatedTimestamp", "LastModifiedTimestamp")
 def dump(clients: Clients) -> dict[str, Any]:
     """`service kind name` → its answer, history left out. `clients` gives a boto3 client by service."""
     found: dict[str, Any] = {}
-    for part in (_tables, _jobs, _roles, _machines, _rules, _schedules, _log_groups, _objects, _plane):
+    for part in (_tables, _jobs, _roles, _machines, _rules, _schedules, _log_groups, _monitoring, _objects, _plane):
         for name, answer in part(clients):
             found[name] = stripped(answer)
     return found
@@ -124,6 +124,21 @@ def _log_groups(clients: Clients) -> Iterator[tuple[str, Any]]:
         yield f"logs group {group['logGroupName']}", {**group, "tags": tags}
 
 
+def _monitoring(clients: Clients) -> Iterator[tuple[str, Any]]:
+    """Alarms without the state that they are in, which is history."""
+    cloudwatch = clients("cloudwatch")
+    for alarm in _pages(cloudwatch, "describe_alarms", "MetricAlarms"):
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        yield (
+            f"cloudwatch alarm {alarm['AlarmName']}",
+            {**{key: of for key, of in alarm.items() if not key.startswith("State")}, "Tags": tags},
+        )
+    for entry in _pages(cloudwatch, "list_dashboards", "DashboardEntries"):
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=entry["DashboardArn"])["Tags"]
+        body = cloudwatch.get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"]
+        yield f"cloudwatch dashboard {entry['DashboardName']}", {"body": json.loads(body), "Tags": tags}
+
+
 def _objects(clients: Clients) -> Iterator[tuple[str, Any]]:
     """Keys. Metadata files of Iceberg are history; what is said in status and in runs is not what stands."""
     s3 = clients("s3")
@@ -148,8 +163,6 @@ def _plane(clients: Clients) -> Iterator[tuple[str, Any]]:
         yield f"sns topic {topic['TopicArn']}", clients("sns").get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"]
     for parameter in _pages(clients("ssm"), "describe_parameters", "Parameters"):
         yield f"ssm parameter {parameter['Name']}", clients("ssm").get_parameter(Name=parameter["Name"])["Parameter"]
-    for alarm in _pages(clients("cloudwatch"), "describe_alarms", "MetricAlarms"):
-        yield f"cloudwatch alarm {alarm['AlarmName']}", alarm
     for table in _pages(clients("dynamodb"), "list_tables", "TableNames"):
         answer = clients("dynamodb").describe_table(TableName=table)["Table"]
         yield f"dynamodb table {table}", {key: value for key, value in answer.items() if key not in ("ItemCount", "TableSizeBytes")}

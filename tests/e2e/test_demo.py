@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from meshplane_cli.local.stack import Stack
 from meshplane_cli.sample_data import Sizes, new_shop, write
 from tests.e2e import recorded
 from tests.e2e.plain_revenue import daily_revenue
+from tests.e2e.watched import by_alarms, by_widgets, emitted
 from tests.unit.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +132,16 @@ def test_the_execution_ran_the_published_script(stack: Stack) -> None:
         for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
     ]
     assert any(digest in line for line in text)
+
+
+@pytest.mark.parametrize("of", ["f01-meshplane", "f01-customers", "f01-sales"])
+def test_every_widget_and_alarm_names_what_these_runs_emitted(stack: Stack, of: str) -> None:
+    """The domain's dashboard and alarms, and each project's, by metric and exact dimensions."""
+    stack.advance(timedelta(minutes=6))
+    cloudwatch = stack.client("cloudwatch")
+    found = by_widgets(cloudwatch, f"{of}-dev") | by_alarms(cloudwatch, f"{of}-")
+    assert len(found) > 20
+    assert found - emitted(cloudwatch) == set()
 
 
 def test_a_second_demo_adds_no_duplicate(stack: Stack, env: dict[str, str], sample: dict[str, Path]) -> None:

@@ -99,6 +99,15 @@ def schedule(plane: Plane, project: str) -> None:
     scheduler.update_schedule(**kept, ScheduleExpression="cron(0 4 * * ? *)")
 
 
+def alarm(plane: Plane, project: str) -> None:
+    plane.client("cloudwatch").disable_alarm_actions(AlarmNames=[plane.stack.naming.alarm(project, "stalled")])
+
+
+def dashboard(plane: Plane, project: str) -> None:
+    """As somebody leaves it who empties it in the console."""
+    plane.client("cloudwatch").put_dashboard(DashboardName=plane.stack.naming.dashboard(project), DashboardBody='{"widgets": []}')
+
+
 # Another hand → the object and field that status names, what it was, what it is.
 HANDS: dict[Altered, tuple[str, str, str]] = {
     role: ("role job role policies.meshplane", "cloudwatch:PutMetricData", '"Action":["*"]'),
@@ -110,6 +119,8 @@ HANDS: dict[Altered, tuple[str, str, str]] = {
     state_machine: ("state_machine daily definition", "compiled by Meshplane", '"Type":"Succeed"'),
     event_rule: ("event_rule daily.landed enabled", "True", "False"),
     schedule: ("schedule daily.nightly expression", "cron(0 3 * * ? *)", "cron(0 4 * * ? *)"),
+    alarm: ("alarm stalled enabled", "True", "False"),
+    dashboard: ("dashboard dashboard body", "Made by Meshplane", '{"widgets":[]}'),
 }
 
 

@@ -1,5 +1,6 @@
 """Alarms, evaluated each minute of the embedded AWS's clock (CloudWatch user guide, "Evaluating an alarm"). Used by `timeline`.
 
+One that looks back further than a day is evaluated each hour, as CloudWatch does.
 Queue metrics (AWS/SQS) are read from the queues at that moment. A changed state is stored, published to the alarm's SNS topics and
 sent to EventBridge as 'CloudWatch Alarm State Change'.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from meshplane_cli.local.router import ROUTER
 log = logging.getLogger("meshplane.alarms")
 EVERY = timedelta(minutes=1)
 _DISORDER = timedelta(hours=1)
+_DAY = 86_400
+_EVALUATED = ("OK", "ALARM")
 _BREACHES: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -87,12 +90,12 @@ def _evaluate(account: str, region: str, backend: Any, alarm: Any, moment: datet
 def _state_of(backend: Any, alarm: Any, moment: datetime) -> tuple[str, str]:
     """The state over the last evaluation periods, and why."""
     period, periods = int(alarm.period), int(alarm.evaluation_periods)
-    wanted = {dimension.name: dimension.value for dimension in alarm.dimensions}
-    values: list[float | None] = []
-    for back in range(periods):
-        end = moment - timedelta(seconds=back * period)
-        found = _values(backend, alarm, wanted, end - timedelta(seconds=period), end)
-        values.append(_STATISTICS[alarm.statistic](found) if found else None)
+    if alarm.state_value in _EVALUATED and period * periods > _DAY and moment.minute:
+        return alarm.state_value, ""
+    found: dict[int, list[float]] = {}
+    for value, at in _values(backend, alarm, moment - timedelta(seconds=period * periods), moment):
+        found.setdefault(int((moment - at).total_seconds()) // period, []).append(value)
+    values = [_STATISTICS[alarm.statistic](found[back]) if back in found else None for back in range(periods)]
     missing = {"breaching": True, "notBreaching": False}.get(alarm.treat_missing_data)
     compare, threshold = _BREACHES[alarm.comparison_operator], float(alarm.threshold)
     verdicts = [missing if value is None else compare(value, threshold) for value in values]
@@ -105,17 +108,16 @@ def _state_of(backend: Any, alarm: Any, moment: datetime) -> tuple[str, str]:
     return ("ALARM" if breaching >= needed else "OK"), text
 
 
-def _values(backend: Any, alarm: Any, wanted: Mapping[str, str], start: datetime, end: datetime) -> list[float]:
+def _values(backend: Any, alarm: Any, start: datetime, end: datetime) -> Iterator[tuple[float, datetime]]:
     """Newest first; data arrive nearly in order, so what is an hour older than the window ends the search."""
-    found: list[float] = []
+    wanted = {dimension.name: dimension.value for dimension in alarm.dimensions}
     for datum in reversed(backend.metric_data):
         moment = _aware(datum.timestamp)
         if moment < start - _DISORDER:
             break
         named = datum.name == alarm.metric_name and datum.namespace == alarm.namespace
         if named and start < moment <= end and {dimension.name: dimension.value for dimension in datum.dimensions} == wanted:
-            found.append(float(datum.value))
-    return found
+            yield float(datum.value), moment
 
 
 def _aware(moment: Any) -> datetime:

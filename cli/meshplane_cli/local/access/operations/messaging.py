@@ -163,10 +163,13 @@ METRICS: Table = {
     "PutMetricAlarm": _put_alarm,
     **on("cloudwatch", lambda call: call.world.arn("cloudwatch", "alarm:*"), "DescribeAlarms"),
     **on("cloudwatch", lambda call: str(call["ResourceARN"]), "ListTagsForResource", "TagResource"),
-    **on_all("cloudwatch", "GetMetricData", "GetMetricStatistics", "ListMetrics"),
-    "DeleteAlarms": lambda call: [
-        Need("cloudwatch:DeleteAlarms", call.world.arn("cloudwatch", f"alarm:{name}")) for name in call["AlarmNames"]
-    ],
+    **on_all("cloudwatch", "GetMetricData", "GetMetricStatistics", "ListDashboards", "ListMetrics"),
+    **{
+        operation: lambda call, operation=operation: [  # type: ignore[misc]
+            Need(f"cloudwatch:{operation}", call.world.arn("cloudwatch", f"alarm:{name}")) for name in call["AlarmNames"]
+        ]
+        for operation in ("DeleteAlarms", "DisableAlarmActions")
+    },
     **on("cloudwatch", _dashboard, "GetDashboard"),
     "PutDashboard": _put_dashboard,
     "DeleteDashboards": lambda call: [Need("cloudwatch:DeleteDashboards", _dashboard(call, name)) for name in call["DashboardNames"]],

@@ -165,9 +165,7 @@ def _hint(found: Target, project: str, table: str, gone: Sequence[str]) -> None:
     runs = [run for run in (store(found).run(project, one) for one in gone) if run is not None]
     if not gone:
         return
-    show(
-        f"not in it: the rows of {', '.join(gone)}. Their files of raw count as read; once the fix is published, they come again by"
-    )
+    show(f"not in it: the rows of {', '.join(gone)}. Their files of raw count as read; once the fix is published, they come again by")
     first = min((min([run.created, *(file.at for file in run.files if file.at)]) for run in runs), default="")
     last = max((run.created for run in runs), default="")
     window = f"--from {first[:10]} --until {iso(moment(last[:10]) + timedelta(days=1))[:10]}" if runs else "--from DAY --until DAY"

@@ -148,10 +148,13 @@ def _start(ports: RunPorts, run: Run, policy: PipelinePolicy | None) -> bool:
 
 
 def _free(ports: RunPorts, ended: Run, concurrency: int) -> None:
-    change_slots(
-        ports,
-        ended.project,
-        ended.pipeline,
-        lambda slots: release(slots, ended, concurrency) if slots.holds(ended.run_id) else None,
-    )
-    ports.ended.append(ended)
+    held = False
+
+    def decide(slots: Slots) -> Change | None:
+        nonlocal held
+        held = slots.holds(ended.run_id)
+        return release(slots, ended, concurrency) if held else None
+
+    change_slots(ports, ended.project, ended.pipeline, decide)
+    if held:
+        ports.ended.append(ended)

@@ -39,9 +39,11 @@ def canonical(body: str | Mapping[str, Any]) -> str:
 
 def marked(body: str) -> Owner | None:
     """The owner whom the body itself names. An index: before a write the tags are asked."""
-    widgets = json.loads(body).get("widgets") or [{}]
-    text = str((widgets[0].get("properties") or {}).get("markdown", ""))
-    found = _MARK.search(text)
+    read = json.loads(body)
+    widgets = read.get("widgets") if isinstance(read, dict) else None
+    first = widgets[0] if isinstance(widgets, list) and widgets else None
+    properties = first.get("properties") if isinstance(first, dict) else None
+    found = _MARK.search(str(properties.get("markdown", ""))) if isinstance(properties, dict) else None
     return Owner(*found.groups()) if found else None
 
 

@@ -33,6 +33,7 @@ from meshplane.aws.restorer import AwsRestorer
 from meshplane.aws.runs_store import DynamoRuns
 from meshplane.aws.state_store import DynamoStates
 from meshplane.aws.tellings import S3Tellings
+from meshplane.aws.watcher import AwsWatcher
 from meshplane.flows.converge import Tools
 from meshplane.flows.ingest_api import IngestPorts, source_of
 from meshplane.flows.open_runs import ProjectRuns
@@ -163,6 +164,13 @@ def restorer(context: Any) -> AwsRestorer:
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
     queues = SqsTriggers(clients(), settings().trigger_queue_url), reconcile_queue(context)
     return AwsRestorer(clients(), naming(context.invoked_function_arn), runs, queues)
+
+
+def watcher(context: Any) -> AwsWatcher:
+    """For `watch_tables`."""
+    arn = context.invoked_function_arn
+    stores = DynamoRuns(clients()("dynamodb"), settings().state_table), _states()
+    return AwsWatcher(clients(), naming(arn), stores, reconcile_queue(context), releases(arn))
 
 
 def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Source, IngestPorts]:

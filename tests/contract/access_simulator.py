@@ -185,6 +185,7 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
             "AWS::Logs::LogGroup": NAMING.arn("logs", f"log-group:{name}:*"),
             "AWS::SNS::Topic": NAMING.arn("sns", name),
             "AWS::Lambda::Function": NAMING.arn("lambda", f"function:{name}"),
+            "AWS::StepFunctions::StateMachine": NAMING.arn("states", f"stateMachine:{name}"),
             "AWS::IAM::Role": f"arn:aws:iam::{NAMING.account_id}:role/{name}",
         }[resources[logical]["Type"]]
 
@@ -203,4 +204,4 @@ def granted(document: Mapping[str, Any]) -> set[str]:
     return {action for row in document["Statement"] if row["Effect"] == "Allow" for action in listed(row["Action"])}
 
 
-NAMES = ("FunctionName", "QueueName", "TableName", "LogGroupName", "TopicName", "RoleName")
+NAMES = ("FunctionName", "QueueName", "TableName", "LogGroupName", "TopicName", "RoleName", "StateMachineName")

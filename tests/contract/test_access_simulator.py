@@ -66,7 +66,14 @@ RESOURCELESS = {
 }
 
 
-FUNCTIONS = ("reconcile-project", "sweep-projects", "record-run", "plan-project", "restore-table")  # which no project may invoke
+FUNCTIONS = (
+    "reconcile-project",
+    "sweep-projects",
+    "record-run",
+    "plan-project",
+    "restore-table",
+    "watch-tables",
+)  # which no project may invoke
 OF_NOBODY = {"s3:GetBucketLocation", "glue:GetConnection"}  # the Region of a layer's bucket, the network: every project's jobs may ask
 
 

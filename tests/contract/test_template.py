@@ -35,7 +35,17 @@ TYPES = {
     "AWS::Logs::LogGroup",
     "AWS::StepFunctions::StateMachine",
 }
-FLOWS = ("reconcile_project", "sweep_projects", "plan_project", "start_run", "record_run", "publish_tables", "restore_table", "ingest_api")
+FLOWS = (
+    "reconcile_project",
+    "sweep_projects",
+    "plan_project",
+    "start_run",
+    "record_run",
+    "publish_tables",
+    "restore_table",
+    "watch_tables",
+    "ingest_api",
+)
 # Actions for which AWS defines no resource (service authorization reference), or none before it exists.
 NO_RESOURCE = {
     "iam:GetAccountAuthorizationDetails",
@@ -146,8 +156,11 @@ def test_a_machine_names_the_function_that_its_role_may_invoke(resources: dict[s
     for name, machine in of(resources, "AWS::StepFunctions::StateMachine").items():
         invoked = machine["DefinitionSubstitutions"].values()
         role = roles[machine["RoleArn"]["Fn::GetAtt"][0]]
-        (row,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+        row, *others = role["Policies"][0]["PolicyDocument"]["Statement"]
         assert row["Action"] == "lambda:InvokeFunction", name
+        needed = [{"glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"}]
+        asked = json.dumps(machine["DefinitionString"] if "DefinitionString" in machine else machine["Definition"])
+        assert [set(other["Action"]) for other in others] == (needed if "glue:startJobRun.sync" in asked else []), name
         assert all(one == row["Resource"] for one in invoked), name
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "states.amazonaws.com"}

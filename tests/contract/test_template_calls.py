@@ -24,6 +24,7 @@ FLOWS = {
     "RecordRunRole": ["record_run", "tell_run"],
     "PublishTablesRole": ["publish_tables"],
     "RestoreTableRole": ["restore_table"],
+    "WatchTablesRole": ["watch_tables"],
     "IngestApiRole": ["ingest_api"],
 }
 ADAPTERS = {  # a port's name in the flows → the class behind it
@@ -38,6 +39,7 @@ ADAPTERS = {  # a port's name in the flows → the class behind it
     "reconciles": ("queue.py", "SqsReconciles"),
     "publisher": ("publisher.py", "AwsPublisher"),
     "restorer": ("restorer.py", "AwsRestorer"),
+    "watcher": ("watcher.py", "AwsWatcher"),
     "tellings": ("tellings.py", "S3Tellings"),
     "store": ("ingest_store.py", "S3IngestStore"),
 }
@@ -49,6 +51,8 @@ HELD = {
     "_records": ("publisher.py", "PublishRecords"),
     "_triggers": ("executions.py", "SqsTriggers"),
     "_reconciles": ("queue.py", "SqsReconciles"),
+    "_states": ("state_store.py", "DynamoStates"),
+    "_releases": ("releases.py", "SsmReleases"),
 }
 # What `wiring` asks before the flow begins.
 BEFORE = {"IngestApiRole": [("runs_store.py", "DynamoRuns", ["policies"])]}
@@ -64,6 +68,7 @@ NOT_REACHED = {
     "SweepProjectsRole": {"glue:GetJobRun"},
     "PublishTablesRole": set(),
     "RestoreTableRole": set(),
+    "WatchTablesRole": set(),
     "IngestApiRole": set(),
 }
 # IAM's word for an operation, where it is another one.
@@ -97,6 +102,7 @@ IMPLIED = {
     "RecordRunRole": {"s3:ListBucket"},
     "PublishTablesRole": {"s3:ListBucket"},
     "RestoreTableRole": set(),
+    "WatchTablesRole": set(),
     "IngestApiRole": {"s3:ListBucket"},
 }
 ALWAYS = {"logs:CreateLogStream", "logs:PutLogEvents"}

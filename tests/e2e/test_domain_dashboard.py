@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
-from tests.e2e.plane import HEAD, ROOT, Plane
+from tests.e2e.plane import HEAD, ROOT, Plane, eventually
 from tests.e2e.watched import by_alarms, emitted, shown_alarms
 
 pytestmark = pytest.mark.local
@@ -30,14 +31,23 @@ def refused_by_a_gate(plane: Plane) -> None:
     assert json.loads(answer["Payload"].read())["errorType"] == "GateFailed"
 
 
+def watchdog_passes(plane: Plane) -> None:
+    """One pass of the real machine, from its first state to its last."""
+    machine = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev")
+    states = plane.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+    assert eventually(lambda: (s := states.describe_execution(executionArn=arn)["status"]) != "RUNNING" and s, 120, 0.5) == "SUCCEEDED"
+
+
 def test_every_alarm_watches_what_was_emitted_and_stands_on_the_dashboard(plane: Plane) -> None:
     """That every widget shows what was emitted is held over real runs: test_demo.py."""
     refused_by_a_gate(plane)
+    watchdog_passes(plane)
     plane.put("quiet", HEAD.format(name="quiet"))
     plane.advance(minutes=6)
     cloudwatch = plane.client("cloudwatch")
     found = by_alarms(cloudwatch, "f01-meshplane-")
-    assert len(found) == 5
+    assert len(found) == 6
     assert found - emitted(cloudwatch) == set()
     arns = {one["AlarmArn"] for one in cloudwatch.describe_alarms(AlarmNamePrefix="f01-meshplane-")["MetricAlarms"]}
     assert shown_alarms(cloudwatch, "f01-meshplane-dev") == arns
@@ -79,3 +89,37 @@ def test_a_stalled_project_raises_its_alarm_until_a_look_finds_it_well(plane: Pl
     plane.look("stuck")
     plane.advance(minutes=15)
     assert state(plane, "stalled") == "OK"
+
+
+def test_published_data_that_is_unhealthy_raises_its_alarm_until_a_pass_finds_it_well(plane: Plane) -> None:
+    plane.put("aged", HEAD.format(name="aged"))
+    table = plane.client("dynamodb")
+
+    def remembered(broken: str) -> None:
+        gate = {
+            "table": "t",
+            "database": "f01_de_refined",
+            "name": "aged_t",
+            "digest": "1",
+            "rules": [],
+            "allow_empty": False,
+            "retention_days": 5,
+        }
+        told = {":gates": {"t": gate}, ":watched": {"t": {"broken": broken}}}
+        table.update_item(
+            TableName="f01-meshplane-state-dev",
+            Key={"pk": {"S": "project#aged"}, "sk": {"S": "state"}},
+            UpdateExpression="SET gates = :gates, watched = :watched",
+            ExpressionAttributeValues={key: TypeSerializer().serialize(value) for key, value in told.items()},
+        )
+
+    remembered("key: 2 of 9 rows")
+    watchdog_passes(plane)
+    plane.advance(minutes=2)
+    assert state(plane, "tables-unhealthy") == "ALARM"
+    plane.advance(minutes=10)
+    assert state(plane, "tables-unhealthy") == "ALARM", "between two passes it stays"
+    remembered("")
+    watchdog_passes(plane)
+    plane.advance(minutes=2)
+    assert state(plane, "tables-unhealthy") == "OK"

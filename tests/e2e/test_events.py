@@ -21,7 +21,7 @@ pytestmark = pytest.mark.local
 FILES = sorted((ROOT / "events").glob("*.json"))
 FUNCTIONS = (
     *("ingest_api", "plan_project", "publish_tables", "reconcile_project", "record_run", "restore_table"),
-    *("start_run", "sweep_projects"),
+    *("start_run", "sweep_projects", "watch_tables"),
 )
 MANIFEST = f"""{HEAD.format(name="sales")}
 tables:
@@ -43,6 +43,7 @@ NAMED: dict[str, Callable[[Any], bool]] = {  # which event of a function a file 
     "record_run_job": lambda event: event["source"] == "aws.glue",
     "restore_table": lambda event: event["do"] == "roll_back",
     "start_run": lambda event: json.loads(event["Records"][0]["body"])["kind"] == "files",
+    "watch_tables": lambda event: event["do"] == "look",
     "start_run_manual": lambda event: json.loads(event["Records"][0]["body"])["kind"] == "manual",
 }
 
@@ -85,7 +86,18 @@ def delivered(plane: Plane) -> dict[str, list[Any]]:
     asked = {"project": "sales", "table": "orders", "snapshot": "1", "seen": "0", "by": "ci"}  # which is refused: there is no such one
     machine = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-roll-back-dev")
     plane.client("stepfunctions").start_execution(stateMachineArn=machine, name="roll-back-1", input=json.dumps(asked))
-    wanted = {"publish_tables", "restore_table", "ingest_api", "record_run", "record_run_job", "start_run", "start_run_manual"}
+    watchdog = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev")
+    plane.client("stepfunctions").start_execution(stateMachineArn=watchdog, input="{}")
+    wanted = {
+        "publish_tables",
+        "restore_table",
+        "watch_tables",
+        "ingest_api",
+        "record_run",
+        "record_run_job",
+        "start_run",
+        "start_run_manual",
+    }
     eventually(lambda: all(of_file(plane.stack.ask("events"), Path(name)) for name in wanted), 240, 0.5)
     plane.advance(minutes=6)
     plane.remove("sales")

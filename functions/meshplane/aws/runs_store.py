@@ -58,6 +58,22 @@ class DynamoRuns:
         gates = None if stored is None else {name: GatedTable.from_json(gate) for name, gate in stored.items()}
         return AppliedGates(item.get("phase", "active"), gates)
 
+    def watched(self, project: str) -> Mapping[str, Any]:
+        """The state item's `watched`: what the watchdog remembers, by table."""
+        return dict((self._get(project, "state", ["watched"]) or {}).get("watched", {}))
+
+    def watch(self, project: str, table: str, told: Mapping[str, Any]) -> bool:
+        """Into `watched`, which no reconcile writes. False where there is no state item: it was wiped, and the next pass looks anew."""
+        asked: Item = {"TableName": self._table, "Key": _dump({"pk": _pk(project), "sk": "state"})}
+        begin = {
+            "UpdateExpression": "SET watched = :none",
+            "ConditionExpression": "attribute_exists(fence) AND attribute_not_exists(watched)",
+        }
+        self._if_met("dynamodb:UpdateItem", self._client.update_item, {**asked, **begin, "ExpressionAttributeValues": _dump({":none": {}})})
+        keep = {"UpdateExpression": "SET watched.#table = :told", "ConditionExpression": "attribute_exists(watched)"}
+        named = {"ExpressionAttributeNames": {"#table": table}, "ExpressionAttributeValues": _dump({":told": told})}
+        return self._if_met("dynamodb:UpdateItem", self._client.update_item, {**asked, **keep, **named})
+
     def slots(self, project: str, pipeline: str) -> Slots:
         """One pipeline's slots."""
         item = self._get(project, f"slots#{pipeline}")

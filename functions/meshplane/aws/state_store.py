@@ -164,6 +164,7 @@ class DynamoStates:
             shares=_unpack(item.get("shares", b"")),
             pipelines=item.get("pipelines", {}),
             gates=item.get("gates", {}),
+            watched=item.get("watched", {}),
             status=json.loads(item.get("status", "{}")),
             due_at=item.get("due_at", "").replace(_AT_ONCE, ""),
             beside=item.get("loose", ""),

@@ -27,7 +27,7 @@ from meshplane.model.runs import PipelinePolicy
 from meshplane.model.windows import iso
 from meshplane.plan.compile import Desired
 from meshplane.plan.compile import compile as compile_project
-from meshplane.plan.conditions import judge, past_the_gate, unjudged, with_commits
+from meshplane.plan.conditions import judge, past_the_gate, unjudged, with_commits, with_watches
 from meshplane.plan.consumers import impacts
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import State
@@ -177,7 +177,7 @@ def _matched(ports: Ports, begun: Begun, writer: Writer, project: Project, prepa
     converged = converge(ports.tools, task, confirm)
     judged = judge(converged.plan, converged.verdict, converged.outcomes, converged.wrote, writer.stalled(converged))
     past = past_the_gate(converged.plan, _gated_names(record.gates), record.unjudged)
-    judged = with_commits(judged, past)
+    judged = with_watches(with_commits(judged, past), record.watched, record.gates)
     if prepared.missing and not converged.verdict.held:
         judged = writer.files_missing(judged, prepared.missing)
     writer = writer.knowing(release=prepared.context.release, loose=prepared.loose, beside=prepared.beside, unjudged=past)

@@ -23,16 +23,19 @@ class GatedRule:
     severity: str
     threshold_rows: int = 0
     threshold_percent: str = ""
+    within: int = 0  # of a freshness rule the seconds that the newest row may be old, for the watchdog
 
     @staticmethod
     def of(rule: Rule) -> GatedRule:
         """From the whole rule."""
-        return GatedRule(rule.name, rule.severity, rule.threshold_rows, rule.threshold_percent)
+        within = int(rule.params["within"]) if rule.kind == "freshness" else 0
+        return GatedRule(rule.name, rule.severity, rule.threshold_rows, rule.threshold_percent, within)
 
 
 @dataclass(frozen=True, slots=True)
 class GatedTable:
-    """One own table that jobs of the project write through a gate. `retention_days`: how long its snapshots are kept."""
+    """One own table that jobs of the project write through a gate. `retention_days`: how long its snapshots are kept; `writer`: a job that
+    writes it, by its physical name."""
 
     table: str
     database: str
@@ -41,6 +44,7 @@ class GatedTable:
     rules: tuple[GatedRule, ...]
     allow_empty: bool = False
     retention_days: int = 5
+    writer: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For the state item: plain maps, lists, texts and whole numbers."""
@@ -49,7 +53,10 @@ class GatedTable:
     @staticmethod
     def from_json(stored: Mapping[str, Any]) -> GatedTable:
         """The inverse. Numbers may come as DynamoDB's Decimal."""
-        rules = tuple(GatedRule(r["name"], r["severity"], int(r["threshold_rows"]), r["threshold_percent"]) for r in stored["rules"])
+        rules = tuple(
+            GatedRule(r["name"], r["severity"], int(r["threshold_rows"]), r["threshold_percent"], int(r.get("within", 0)))
+            for r in stored["rules"]
+        )
         return GatedTable(**{**stored, "rules": rules, "retention_days": int(stored["retention_days"])})
 
 
@@ -95,6 +102,6 @@ def gates(project: Project, naming: Naming, standing: Collection[str], before: M
             continue
         gate, days = table.gate, table.optimizers.retention.days
         rules = tuple(map(GatedRule.of, gate.rules))
-        found = GatedTable(name, naming.database(table.layer), physical, gate.digest, rules, gate.allow_empty, days)
+        found = GatedTable(name, naming.database(table.layer), physical, gate.digest, rules, gate.allow_empty, days, writers[0])
         told[name] = found.to_json()
     return told

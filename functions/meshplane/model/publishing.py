@@ -313,6 +313,12 @@ def unjudged(raw: Mapping[str, Any], first: bool = False) -> str:
     return f"main at {head} does not descend from the published snapshot {published}"
 
 
+def published_in(raw: Mapping[str, Any]) -> int | None:
+    """The snapshot of the last publication, as the table's property names it; None for a table that was never published."""
+    found = _published((raw.get("properties") or {}).get(PROPERTY, ""))
+    return found if isinstance(found, int) else None
+
+
 def _published(text: str) -> Any:
     """The snapshot that the property names. Anybody may write a property: one that is not ours names none."""
     try:
@@ -323,14 +329,17 @@ def _published(text: str) -> Any:
 
 
 def leftovers(raw: Mapping[str, Any], before_ms: int, retention_ms: int) -> tuple[str, ...]:
-    """Names of our refs that have outlived their use: audit branches whose head is older than `before_ms`, and validated tags whose
-    snapshot is older than the table's retention and is not what `main` is at. Nobody else's refs."""
-    snapshots, head = by_id(raw), main(raw)
+    """Refs named as ours are that have outlived their use: audit branches whose head is older than `before_ms`, and validated tags whose
+    snapshot is older than the table's retention and neither what `main` is at nor what was published last. That they are ours is
+    proven by the records of their runs (`model.watching`)."""
+    snapshots, kept = by_id(raw), {main(raw), published_in(raw)}
     out = []
     for name, ref in refs(raw).items():
         at = int(snapshots.get(ref["snapshot-id"], {}).get("timestamp-ms", 0))
         old_branch = ref["type"] == "branch" and name.startswith("audit_") and at < before_ms
-        old_tag = ref["type"] == "tag" and name == f"validated-{ref['snapshot-id']}" and at < retention_ms and ref["snapshot-id"] != head
+        old_tag = (
+            ref["type"] == "tag" and name == f"validated-{ref['snapshot-id']}" and at < retention_ms and ref["snapshot-id"] not in kept
+        )
         if old_branch or old_tag:
             out.append(name)
     return tuple(sorted(out))

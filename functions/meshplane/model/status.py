@@ -43,6 +43,9 @@ Reason = Literal[
     "AllStand",
     "Missing",
     "UnjudgedCommit",
+    "RulesBroken",
+    "NotJudged",
+    "NotFresh",
     # Drifted
     "NoDrift",
     "Drift",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from meshplane.errors import ManifestInvalid, PlaneError
 from meshplane.kinds import iceberg_table
 from meshplane.model.status import REASONS, Condition, Drift, Status
+from meshplane.model.watching import unhealthy
 from meshplane.plan.guard import Verdict
 from meshplane.plan.outcome import Outcome, State
 from meshplane.plan.planner import Action, Plan, Verb
@@ -26,6 +28,9 @@ MENDS: Mapping[str, str] = {
     "ServiceFault": "nothing: AWS failed or its answer was lost, and it is looked at again by itself",
     "NoManifest": "upload a manifest, or restore it: an absent one without a delete marker changes nothing",
     "UnjudgedCommit": "roll main back to its last validated-<snapshot id> tag, then run the pipeline again",
+    "RulesBroken": "mend the data by a run of the table's pipeline, or roll it back (meshplane restore); nothing was unpublished",
+    "NotJudged": "see the table's newest run of the watchdog (meshplane runs), and mend what it names",
+    "NotFresh": "see why no newer rows came: the pipeline that writes the table, and its source",
     "Stalled": "mend what the message names; a changed manifest starts anew, and it is tried hourly in any case",
 }
 
@@ -88,6 +93,20 @@ def with_commits(judged: Judged, unjudged_tables: Mapping[str, str]) -> Judged:
     text = "; ".join(f"{name}: {why}" for name, why in sorted(unjudged_tables.items()))
     condition = Condition("Healthy", "False", "UnjudgedCommit", text, f"{iceberg_table.NAME}:{min(unjudged_tables)}")
     return replace(judged, conditions=(synced, condition, drifted), to_do=judged.to_do or MENDS["UnjudgedCommit"])
+
+
+def with_watches(judged: Judged, watched: Mapping[str, Any], gates: Mapping[str, Any]) -> Judged:
+    """The same, Unhealthy where the watchdog found published data that no longer keeps its rules. What is missing is said first."""
+    synced, healthy, drifted = judged.conditions
+    found = unhealthy(watched, gates)
+    if not found or healthy.status != "True":
+        return judged
+    first = next(iter(found.values()))
+    reason = "RulesBroken" if first.broken else "NotJudged" if first.unclear else "NotFresh"
+    text = "; ".join(f"{table}: {watch.why}" for table, watch in found.items())
+    gate = gates[next(iter(found))]
+    condition = Condition("Healthy", "False", reason, text, f"{iceberg_table.NAME}:{gate['database']}.{gate['name']}")
+    return replace(judged, conditions=(synced, condition, drifted), to_do=judged.to_do or MENDS[reason])
 
 
 def unjudged(error: PlaneError, before: Mapping[str, Condition] | None = None) -> Judged:

@@ -47,6 +47,7 @@ class Record:
     pipelines: Mapping[str, Any] = field(default_factory=dict)  # PipelinePolicy by name, as JSON: what start_run reads
     gates: Mapping[str, Any] = field(default_factory=dict)  # GatedTable by table, as JSON: what publish_tables checks against
     unjudged: Mapping[str, str] = field(default_factory=dict)  # gated table (physical) → why its `main` is at no published snapshot
+    watched: Mapping[str, Any] = field(default_factory=dict)  # model.watching.Watch by gated table, as JSON: the watchdog's, only read here
     status: Mapping[str, Any] = field(default_factory=dict)  # the status document
     due_at: str = ""
 

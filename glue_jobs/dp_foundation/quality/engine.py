@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
@@ -76,8 +76,10 @@ def _freshness(rule: Rule, done: Tally, around: Surroundings) -> Result:
     if newest is None:
         return decided(rule, False, done.looked.get(rule.name, 0), f"no value of {rule.columns[0]} to judge")
     age = around.reference.timestamp() - newest / 1e6
-    told = datetime.fromtimestamp(newest / 1e6, UTC).isoformat(timespec="seconds")
-    return decided(rule, age <= float(rule.params["within"]), done.looked[rule.name], f"newest {rule.columns[0]} is {told}")
+    at = datetime.fromtimestamp(newest // 1_000_000, UTC)
+    told = f"newest {rule.columns[0]} is {at.isoformat(timespec='seconds')}"
+    result = decided(rule, age <= float(rule.params["within"]), done.looked[rule.name], told)
+    return replace(result, newest=f"{at:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _unique(rule: Rule, done: Tally, around: Surroundings) -> Result:

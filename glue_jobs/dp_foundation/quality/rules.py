@@ -54,10 +54,11 @@ class Result:
     violations: int = 0
     rows: int = 0
     detail: str = ""
+    newest: str = ""  # of freshness: the newest time that it saw, by which the watchdog tells the table's age later
 
     def as_json(self) -> dict[str, Any]:
         """As the verdict carries it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "newest" or self.newest}
 
 
 def gate(raw: Mapping[str, Any]) -> Gate:

@@ -85,13 +85,13 @@ def test_what_the_repository_decides_is_what_the_page_counts() -> None:
     assert "MemorySize: 1024" in template, "GB-seconds are seconds"
     assert line("alarms of the domain").quantity == str(template.count("Type: AWS::CloudWatch::Alarm"))
     assert line("dashboard of the domain").quantity == str(template.count("Type: AWS::CloudWatch::Dashboard"))
-    # `Late` is sent for declared alarms only.
-    silent = f"{told(metrics, '–', 'sweep_projects') - 1} + {told(metrics, '`project`', 'reconcile_project')} × 2"
-    assert line("custom metrics: 4 of the sweep").quantity == silent
+    swept = told(metrics, "–", "sweep_projects") - 1  # `Late` is sent for declared alarms only
+    watched, reconciled = told(metrics, "–", "watch_tables"), told(metrics, "`project`", "reconcile_project")
+    assert line("custom metrics: 4 of the sweep").quantity == f"{swept} + {watched} + {reconciled} × 2"
     sets = {each: told(metrics, each) for each in ("–", "`project`", "`project`, `job`", "`project`, `pipeline`", "`project`, `table`")}
     domain, project, job, pipeline, table = sets.values()
     busy = f"{domain - 1} + {project} × 20 + {job} × 60 + {pipeline} × 20 + {table} × 60"
-    assert line("custom metrics: 15 of the domain").quantity == busy
+    assert line("custom metrics: 16 of the domain").quantity == busy
 
 
 def told(metrics: str, dimensions: str, source: str = "") -> int:

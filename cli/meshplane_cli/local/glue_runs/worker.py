@@ -125,7 +125,8 @@ class Worker:
         libraries = [file.parent if file.suffix == ".py" else file for file in all_of("--extra-py-files")]
         installed = install_wheels(all_of("--additional-python-modules"), cache)
         path = (*libraries, *([installed] if installed else []))
-        return Ready(fetch(s3, run.command["ScriptLocation"], cache), path, all_of("--extra-jars"))
+        # Glue guide, job parameters: --scriptLocation overrides the command's own.
+        return Ready(fetch(s3, given.get("--scriptLocation") or run.command["ScriptLocation"], cache), path, all_of("--extra-jars"))
 
     @contextlib.contextmanager
     def _jvm(self, run: LocalJobRun, ready: Ready, key: RoleKey, logs: RunLogs) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
@@ -145,7 +146,7 @@ class Worker:
         command = [str(ready.script), *script_arguments(given, run.job_name, run.job_run_id)]
         with self._jvm(run, ready, key, logs) as (gateway, killed):
             run.move("RUNNING")
-            logs.write("stdout", f"Running {run.command['ScriptLocation']} as {run.role}")
+            logs.write("stdout", f"Running {given.get('--scriptLocation') or run.command['ScriptLocation']} as {run.role}")
             extra = {**gateway, **customer_environment(given.get("--customer-driver-env-vars", ""))}
             env = process.environment(self.settings.endpoint, run.region, key, ready.path, extra)
 

@@ -35,6 +35,10 @@ with mock_aws():
     scheduler.create_schedule_group(Name="s", Tags=tag)
     found = index.get_resources(TagFilters=[{"Key": "k", "Values": ["v"]}])["ResourceTagMappingList"]
     answers["index"] = sorted(item["ResourceARN"].split(":")[2] for item in found)
+    for number in range(30):
+        logs.create_log_group(logGroupName=f"g{number}", tags={"p": "v", **{f"t{n}": "v" for n in range(9)}})
+    page = index.get_resources(TagFilters=[{"Key": "p", "Values": ["v"]}], ResourcesPerPage=100)
+    answers["a page of 30 resources with 300 tags"] = len(page["ResourceTagMappingList"])
     answers["missing group"] = asked(lambda: scheduler.list_schedules(GroupName="none")["Schedules"])
     answers["second group"] = asked(lambda: scheduler.create_schedule_group(Name="s") and "made")
     answers["delete missing"] = asked(lambda: scheduler.delete_schedule_group(Name="none"))
@@ -45,6 +49,7 @@ MENDED = {
     "key": ("", "arn:aws:kms:eu-central-1:123456789012:key/1"),
     "no group": ("NotImplementedError", "ResourceNotFoundException"),
     "index": ([], ["events", "scheduler"]),
+    "a page of 30 resources with 300 tags": (9, 30),
     "missing group": ([], "ResourceNotFoundException"),
     "second group": ("made", "ConflictException"),
     "delete missing": ("KeyError", "ResourceNotFoundException"),

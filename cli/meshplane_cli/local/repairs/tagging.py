@@ -1,4 +1,5 @@
-"""GetResources as the service behaves: moto's index knows neither EventBridge rules nor schedule groups.
+"""GetResources as the service behaves: moto's index knows neither EventBridge rules nor schedule groups, and ends a page at 100 tags
+where nobody asked for `TagsPerPage`.
 
 Schedule groups too: moto lists the schedules of a group that does not exist as none, makes a group a second time over the first, and
 fails at deleting one that is not there.
@@ -8,6 +9,7 @@ Called by `repairs.apply` and by the adapters' tests. Repairs are made once per 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
 _original_rules = events.EventsBackend.iter_tagged_resources
+_original_get = index.ResourceGroupsTaggingAPIBackend.get_resources
 _original_backends = index.iter_taggable_backends
 _original_list = scheduler.EventBridgeSchedulerBackend.list_schedules
 _original_create = scheduler.EventBridgeSchedulerBackend.create_schedule_group
@@ -50,6 +53,11 @@ def _backends(account: str, region: str) -> Iterator[Any]:
         yield _ScheduleGroups(scheduler.scheduler_backends[account][region])
 
 
+def _get_resources(self: Any, *args: Any, tags_per_page: int = 100, **asked: Any) -> Any:
+    """100 is what moto makes of no limit; the plane limits pages by resources only."""
+    return _original_get(self, *args, tags_per_page=sys.maxsize if tags_per_page == 100 else tags_per_page, **asked)
+
+
 def _list_schedules(self: Any, group_names: list[str] | None, *args: Any, **asked: Any) -> Any:
     for name in group_names or ():
         self.get_schedule_group(name)
@@ -71,6 +79,7 @@ def apply() -> None:
     """Mend the index in this process; calling again changes nothing."""
     events.EventsBackend.iter_tagged_resources = _rules
     index.iter_taggable_backends = _backends
+    index.ResourceGroupsTaggingAPIBackend.get_resources = _get_resources
     scheduler.EventBridgeSchedulerBackend.list_schedules = _list_schedules
     scheduler.EventBridgeSchedulerBackend.create_schedule_group = _create_group
     scheduler.EventBridgeSchedulerBackend.delete_schedule_group = _delete_group

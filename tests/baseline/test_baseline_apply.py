@@ -173,20 +173,21 @@ def test_the_seed_leaves_terraforms_baseline_alone(applied: Applied) -> None:
 
 
 def test_the_verbs(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`meshplane baseline plan --json` and `apply`, as a workflow calls them."""
+    """`meshplane baseline plan --json` as a workflow calls it, then the commands of docs/terraform.md."""
     for name, value in applied.stack.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(applied.stack.place.root)
     planned = CliRunner().invoke(app, ["plan", "--json"])
     assert planned.exit_code == 0, planned.output
     assert json.loads(planned.stdout)["changes"] == []
-    done = CliRunner().invoke(app, ["apply"])
-    assert done.exit_code == 0, done.output
-    assert "nothing to change" in done.stdout
     page = next(one.text for one in blocks("docs/terraform.md") if one.language == "bash")
+    said = {}
     for words in commands(page):
-        followed = CliRunner().invoke(app, words[1:])
-        assert followed.exit_code == 0, followed.output
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, done.output
+        said[words[1]] = done.stdout
+    assert list(said) == ["init", "plan", "apply"]
+    assert "nothing to change" in said["apply"]
 
 
 def test_domain_json_moves_on(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,7 @@ def test_a_removed_project_leaves_neither(watched: Plane) -> None:
     watched.advance(minutes=10)
     assert states(watched.client, "f01-watched-") == {}
     assert _dashboards(watched) == []
-    assert len(by_alarms(watched.client("cloudwatch"), "f01-meshplane-")) == 5
+    assert len(by_alarms(watched.client("cloudwatch"), "f01-meshplane-")) == 6
 
 
 def _dashboards(plane: Plane) -> list[str]:

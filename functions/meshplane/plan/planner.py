@@ -21,6 +21,9 @@ from meshplane.plan.digest import digest
 AT_REST = "at rest"  # fingerprint of a resource that nobody declares any more and that stays
 
 
+WATCHING = frozenset({"alarm", "dashboard"})  # kinds that go with what they watch, and hold nothing of their own
+
+
 class Verb(StrEnum):
     """What is to be done with one resource."""
 
@@ -330,6 +333,7 @@ def _renamed(wanted: Id, former: str, owner: Owner) -> str:
 
 
 def removed_roots(actions: Collection[Action]) -> int:
-    """How many removals there are, what lies beneath another one (a table's optimizers, a group's schedules) counted with it."""
+    """How many removals there are, what lies beneath another one (a table's optimizers, a group's schedules) counted with it, and what
+    only watches the rest not at all."""
     names = {action.id.name for action in actions}
-    return sum(1 for action in actions if action.id.name.rpartition("/")[0] not in names)
+    return sum(1 for action in actions if action.id.kind not in WATCHING and action.id.name.rpartition("/")[0] not in names)

@@ -76,3 +76,11 @@ def test_a_tables_optimizers_do_not_count_beside_it() -> None:
     tables = [f"thing:db.t{n}" for n in range(5)]
     optimizers = [f"tool:db.t{n}/{kind}" for n in range(5) for kind in ("compaction", "retention", "orphans")]
     assert guard(made([], [seen(name) for name in (*tables, *optimizers)])).held == ()
+
+
+def test_what_only_watches_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline that goes takes its alarm along: that is no mass removal."""
+    gone = made([], [seen(f"{kind}:x{n}") for kind in ("thing", "tool") for n in range(4)])
+    assert guard(gone).held != ()
+    monkeypatch.setattr("meshplane.plan.planner.WATCHING", frozenset({"tool"}))
+    assert guard(gone).held == ()

@@ -2,7 +2,7 @@
 
 Java's class data sharing (https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html): `make` runs the warm-up once and has the
 JVM dump what it loaded; `option` is what later JVMs start with. An archive counts for exactly one Java and one class path; a JVM that it
-does not fit starts as without it. `python -m meshplane_cli.local.class_archive` is the step of `./dev setup`.
+does not fit starts as without it. `jars` has it made when it has the jars.
 """
 
 from __future__ import annotations
@@ -66,14 +66,9 @@ def make(jars: Path) -> Path:
     return archive
 
 
-def main() -> int:
-    """Make the archive of the folder in MESHPLANE_JARS. Without one everything works, later: a failure is told, and is none of set-up's."""
+def ready(jars: Path) -> None:
+    """`make`, as a step of set-up: without an archive everything works, later, so a failure is told and is none of set-up's."""
     try:
-        make(Path(os.environ["MESHPLANE_JARS"]))
+        make(jars)
     except (SetupError, OSError, subprocess.SubprocessError) as fault:
         print(f"warning: Spark's classes could not be archived, so local Spark starts more slowly: {fault}", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

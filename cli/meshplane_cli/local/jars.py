@@ -132,9 +132,11 @@ def _ivy() -> Path:
 
 
 def main() -> int:
-    """What `./dev` calls in the checkout. 0 when every jar is there, 2 when not, with the reason."""
+    """What `./dev` calls in the checkout. 0 when every jar is there, 2 when not, with the reason. Spark's classes are archived then."""
+    from meshplane_cli.local import class_archive  # it needs this module
+
     try:
-        resolve(Path.cwd())
+        class_archive.ready(resolve(Path.cwd()))
     except SetupError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -1,9 +1,10 @@
-"""Publishes the platform's own release: the job library's zip and the built-in jobs' scripts, content-addressed, and the SSM
+"""Publishes the platform's own release: the job library's wheel and the built-in jobs' scripts, content-addressed, and the SSM
 parameter that names them (`model.release.PlatformRelease`). Used by `meshplane local up`, and by CI against an account.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -16,31 +17,41 @@ from typing import Any
 from meshplane.model.naming import Naming
 from meshplane.model.release import PlatformRelease
 
-LIBRARY = "dp_foundation"
+LIBRARY, VERSION = "dp_foundation", "0.1.0"
 PACKAGES = (LIBRARY, "core")  # `core` holds the first generation's import paths
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip: the same files give the same bytes
 Clients = Callable[[str], Any]
 
 
-def library_zip(root: Path) -> bytes:
-    """The library as Glue takes it in --extra-py-files, reproducible. `root` is the checkout: the zip also carries its `domain.json`
-    and the patterns of names (REQUIREMENTS D1, D2)."""
+def library_wheel(root: Path) -> bytes:
+    """The library as a pure wheel, reproducible, which Glue takes in --extra-py-files as the zip that it is: a wheel's own name has no
+    room for a content address. `root` is the checkout: the wheel also carries its `domain.json` and the patterns of names
+    (REQUIREMENTS D1, D2). The format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/"""
     glue_jobs = root / "glue_jobs"
     carried = {
-        file.relative_to(glue_jobs).as_posix(): file
+        file.relative_to(glue_jobs).as_posix(): file.read_bytes()
         for package in PACKAGES
         for file in (glue_jobs / package).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    carried[f"{LIBRARY}/domain.json"] = root / "domain.json"
-    carried[f"{LIBRARY}/naming.json"] = root / "functions" / "meshplane" / "naming.json"
+    carried[f"{LIBRARY}/domain.json"] = (root / "domain.json").read_bytes()
+    carried[f"{LIBRARY}/naming.json"] = (root / "functions" / "meshplane" / "naming.json").read_bytes()
+    told = f"{LIBRARY}-{VERSION}.dist-info"
+    carried[f"{told}/METADATA"] = f"Metadata-Version: 2.1\nName: {LIBRARY}\nVersion: {VERSION}\n".encode()
+    carried[f"{told}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: meshplane\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    record = "".join(f"{name},sha256={_digest(body)},{len(body)}\n" for name, body in sorted(carried.items()))
+    carried[f"{told}/RECORD"] = f"{record}{told}/RECORD,,\n".encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
         for name in sorted(carried):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            package.writestr(entry, carried[name].read_bytes())
+            package.writestr(entry, carried[name])
     return packed.getvalue()
+
+
+def _digest(body: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
 
 
 def publish_platform(client: Clients, naming: Naming, root: Path) -> PlatformRelease:
@@ -48,7 +59,7 @@ def publish_platform(client: Clients, naming: Naming, root: Path) -> PlatformRel
 
     `root` is the checkout. Raises botocore's ClientError.
     """
-    library = put_content(client, naming, f"{LIBRARY}.zip", library_zip(root))
+    library = put_content(client, naming, f"{LIBRARY}.zip", library_wheel(root))
     scripts = sorted((root / "glue_jobs" / "jobs").glob("*.py"))
     jobs = {script.stem: put_content(client, naming, script.name, script.read_bytes()) for script in scripts if script.stem != "__init__"}
     release = PlatformRelease(library, jobs)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from botocore.client import BaseClient
 from syrupy.assertion import SnapshotAssertion
 
 from meshplane_cli.main import USED, VERBS, app
@@ -152,14 +153,26 @@ def test_a_new_project_is_valid_at_once(cli: Cli) -> None:
     assert not list(Path("projects/finance").rglob("*.template"))
 
 
-def test_another_accounts_credentials_are_refused_before_any_other_call(aws: Cli) -> None:
+@pytest.mark.parametrize("words", [("status",), ("publish", "sales"), ("run", "sales.daily")], ids=" ".join)
+def test_another_accounts_credentials_are_refused_before_any_other_call(
+    aws: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(client: Any, operation: str, given: Any) -> Any:
+        called.append(operation)
+        return call(client, operation, given)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
     domain = json.loads((aws.root / "domain.json").read_text(encoding="utf-8"))
     domain["accounts"]["dev"] = "111111111111"
     (aws.root / "domain.json").write_text(json.dumps(domain), encoding="utf-8")
-    told = aws("status")
+    told = aws(*words)
     assert told.exit_code == 3
     assert "another account's. Nothing was called" in told.stderr
     assert "111111111111, the account of dev in domain.json" in told.stderr
+    assert called == ["GetCallerIdentity"]
 
 
 def test_the_reference_page_is_what_the_verbs_say() -> None:

@@ -17,7 +17,7 @@ from meshplane_cli.local.stack import Stack
 from meshplane_cli.sample_data import Sizes, new_shop, write
 from tests.e2e import recorded
 from tests.e2e.plain_revenue import daily_revenue
-from tests.e2e.watched import by_alarms, by_widgets, emitted
+from tests.e2e.watched import by_alarms, by_widgets, emitted, watchdog_passes
 from tests.unit.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,8 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MESHPLANE_LOCAL"))}
     jars = os.environ.get("MESHPLANE_JARS") or str(ROOT / ".meshplane" / "jars")
     path = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
-    return {**inherited, "PATH": path, "MESHPLANE_LOCAL_DIR": str(folder), "MESHPLANE_LOCAL_PORT": "0", "MESHPLANE_JARS": jars}
+    here = {"MESHPLANE_LOCAL_DIR": str(folder), "MESHPLANE_LOCAL_PORT": "0", "MESHPLANE_JARS": jars, "COLUMNS": "200"}
+    return {**inherited, "PATH": path, **here}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,7 @@ def test_the_execution_ran_the_published_script(stack: Stack) -> None:
 @pytest.mark.parametrize("of", ["f01-meshplane", "f01-customers", "f01-sales"])
 def test_every_widget_and_alarm_names_what_these_runs_emitted(stack: Stack, of: str) -> None:
     """The domain's dashboard and alarms, and each project's, by metric and exact dimensions."""
+    watchdog_passes(stack)  # it tells of published tables, once an hour
     stack.advance(timedelta(minutes=6))
     cloudwatch = stack.client("cloudwatch")
     found = by_widgets(cloudwatch, f"{of}-dev") | by_alarms(cloudwatch, f"{of}-")

@@ -7,8 +7,8 @@ import json
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from tests.e2e.plane import HEAD, ROOT, Plane, eventually
-from tests.e2e.watched import by_alarms, emitted, shown_alarms
+from tests.e2e.plane import HEAD, ROOT, Plane
+from tests.e2e.watched import by_alarms, emitted, shown_alarms, watchdog_passes
 
 pytestmark = pytest.mark.local
 
@@ -31,18 +31,10 @@ def refused_by_a_gate(plane: Plane) -> None:
     assert json.loads(answer["Payload"].read())["errorType"] == "GateFailed"
 
 
-def watchdog_passes(plane: Plane) -> None:
-    """One pass of the real machine, from its first state to its last."""
-    machine = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev")
-    states = plane.client("stepfunctions")
-    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
-    assert eventually(lambda: (s := states.describe_execution(executionArn=arn)["status"]) != "RUNNING" and s, 120, 0.5) == "SUCCEEDED"
-
-
 def test_every_alarm_watches_what_was_emitted_and_stands_on_the_dashboard(plane: Plane) -> None:
     """That every widget shows what was emitted is held over real runs: test_demo.py."""
     refused_by_a_gate(plane)
-    watchdog_passes(plane)
+    watchdog_passes(plane.stack)
     plane.put("quiet", HEAD.format(name="quiet"))
     plane.advance(minutes=6)
     cloudwatch = plane.client("cloudwatch")
@@ -114,12 +106,12 @@ def test_published_data_that_is_unhealthy_raises_its_alarm_until_a_pass_finds_it
         )
 
     remembered("key: 2 of 9 rows")
-    watchdog_passes(plane)
+    watchdog_passes(plane.stack)
     plane.advance(minutes=2)
     assert state(plane, "tables-unhealthy") == "ALARM"
     plane.advance(minutes=10)
     assert state(plane, "tables-unhealthy") == "ALARM", "between two passes it stays"
     remembered("")
-    watchdog_passes(plane)
+    watchdog_passes(plane.stack)
     plane.advance(minutes=2)
     assert state(plane, "tables-unhealthy") == "OK"

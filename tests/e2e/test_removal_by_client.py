@@ -52,7 +52,8 @@ def test_only_data_resting_tables_status_files_and_other_projects_remain(example
     gone = {name for name in before if name not in after}
     naming = examples.stack.naming
     assert {name.rpartition(" ")[0] for name in gone} == {
-        *("events rule", "glue job", "iam role", "logs group", "s3 object", "scheduler group", "scheduler schedule", "states machine")
+        *("cloudwatch alarm", "cloudwatch dashboard", "events rule", "glue job", "iam role", "logs group", "s3 object"),
+        *("scheduler group", "scheduler schedule", "states machine"),
     }
     assert all("sales" in name for name in gone)
     left = {name: now for name, (_, now) in changes(before, after).items() if now is not None}

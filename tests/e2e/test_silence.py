@@ -98,7 +98,7 @@ def test_creation_and_no_op_stay_within_the_budget(crowded: Plane) -> None:
         crowded.publish("standard", "a" * 40)
     assert crowded.synced("standard") == ("True", "Applied"), crowded.text("standard")
     assert own(creation)["glue:CreateTableOptimizer"] == 60
-    assert len(creation) <= 155 + OTHERS // 100, own(creation)  # decision 11: one more per 100 tables that are listed
+    assert len(creation) <= 155 + OTHERS // 100, own(creation)  # decision 11; and DESIGN §9: a page of foreign tables more for each 100
     assert own(creation)["glue:GetTables"] <= 3 + OTHERS // 100, "the only call that they add"
     with crowded.counted() as no_op:
         crowded.look("standard", fresh=True)

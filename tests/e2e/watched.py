@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from meshplane_cli.local.stack import Stack
+from tests.e2e.plane import eventually
+
 Watched = tuple[str, str, frozenset[str]]
 SEARCH = re.compile(r"""SEARCH\('\{([^}]+)\} MetricName="(\w+)"', '(?:Sum|Maximum|Minimum)', \d+\)""")
 
@@ -58,3 +61,11 @@ def states(client: Callable[[str], Any], prefix: str) -> dict[str, str]:
     """Alarm → its state."""
     found = client("cloudwatch").describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
     return {one["AlarmName"]: one["StateValue"] for one in found}
+
+
+def watchdog_passes(stack: Stack) -> None:
+    """One pass of the real machine, from its first state to its last."""
+    machine = stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev")
+    states = stack.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+    assert eventually(lambda: (s := states.describe_execution(executionArn=arn)["status"]) != "RUNNING" and s, 120, 0.5) == "SUCCEEDED"

@@ -28,7 +28,7 @@ from meshplane.model.project import CsvFormat as PlaneCsv
 from meshplane.model.project import Job, Project, Table, TableRef, Write
 from meshplane.model.release import PlatformRelease
 from meshplane.model.types import Decimal, Field, Primitive
-from meshplane_cli.platform import library_zip
+from meshplane_cli.platform import library_wheel
 from tests.jobs.job_world import World
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +131,7 @@ def test_records_are_as_their_schemas_say(world: World, spark: Any) -> None:
 
 def test_the_zip_that_glue_takes_carries_what_the_library_needs(tmp_path: Path) -> None:
     archive = tmp_path / "dp_foundation.zip"
-    archive.write_bytes(library_zip(ROOT))
+    archive.write_bytes(library_wheel(ROOT))
     names = zipfile.ZipFile(io.BytesIO(archive.read_bytes())).namelist()
     assert {"dp_foundation/domain.json", "dp_foundation/naming.json", "core/config/settings.py"} <= set(names)
     program = (

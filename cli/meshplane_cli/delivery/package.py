@@ -17,7 +17,7 @@ from pathlib import Path
 from meshplane.model.bundle import bundle
 from meshplane_cli.machines import with_machines
 from meshplane_cli.output import PROBLEMS, CliError, say
-from meshplane_cli.platform import library_zip
+from meshplane_cli.platform import library_wheel
 
 TEMPLATE = "template.yaml"
 _CODE = re.compile(r"^(?P<indent> +CodeUri: )functions/$", re.MULTILINE)
@@ -88,7 +88,7 @@ def digest(root: Path, projects: Mapping[str, Mapping[str, str]]) -> str:
         "functions": _sha(functions_zip(root)),
         "layer": _sha(_layer_source(root)),
         TEMPLATE: _sha((root / TEMPLATE).read_bytes()),
-        "library": _sha(library_zip(root)),
+        "library": _sha(library_wheel(root)),
         **{path.relative_to(root).as_posix(): _sha(path.read_bytes()) for path in _others(root)},
         **{f"projects/{name}/{path}": sha for name, files in projects.items() for path, sha in files.items()},
     }

@@ -45,6 +45,17 @@ def test_every_alarm_watches_what_was_emitted_and_stands_on_the_dashboard(plane:
     assert shown_alarms(cloudwatch, "f01-meshplane-dev") == arns
 
 
+def test_each_reconcile_is_one_line_with_what_its_metrics_cannot_say(plane: Plane) -> None:
+    plane.put("lines", HEAD.format(name="lines"))
+    pages = plane.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/f01-meshplane-reconcile-project-dev")
+    said = [json.loads(event["message"]) for page in pages for event in page["events"] if event["message"].startswith("{")]
+    own = [line for line in said if line.get("project") == "lines"]
+    lines, metrics = [line for line in own if "_aws" not in line], [line for line in own if "Reconciles" in line]
+    assert len(lines) == len(metrics) > 0
+    for line in lines:
+        assert {"level", "message", "service", "result", "due_at"} <= line.keys()
+
+
 @pytest.mark.parametrize("name", QUEUES)
 def test_a_dead_letter_raises_its_alarm_until_it_is_gone(plane: Plane, name: str) -> None:
     sqs = plane.client("sqs")

@@ -31,8 +31,10 @@ _prepared: dict[int, Triggers] = {}
 
 
 def files_have_landed(platform: Platform) -> None:
-    """The world before the scene."""
+    """The world before the scene. The example takes each file at once; here two are to be one run, however late the second is told of."""
     platform.sweeps_runs = True
+    platform.upload("customers", lambda manifest: manifest["pipelines"]["daily"]["triggers"]["landed"].update({"settle": "2s"}))
+    platform.settle()
     _prepared[id(platform)] = _landed(platform)
 
 

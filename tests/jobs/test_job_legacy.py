@@ -8,13 +8,14 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dp_foundation.run.current import at_exit, begin
-from tests.jobs.job_world import World, bucket
+from tests.jobs.job_world import ACCOUNT, World, bucket
 
 pytestmark = pytest.mark.spark
 LEGACY = Path(__file__).parent / "legacy"
@@ -49,7 +50,7 @@ def _run(world: World, script: str, run_id: str = "r1", **job: Any) -> None:
         at_exit(current)
 
 
-@pytest.mark.parametrize("script", ["core_append.py", "foundation_append.py"])
+@pytest.mark.parametrize("script", ["core_append.py", "core_append_path.py", "foundation_append.py", "foundation_append_bare.py"])
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "undeclared"])
 def test_as_a_run_of_the_plane(world: World, spark: Any, script: str, declared: bool) -> None:
     target = _tables(world, declared)
@@ -75,61 +76,83 @@ def test_on_a_laptop_without_the_plane(world: World, spark: Any, script: str) ->
     assert world.rows(target) == ([(1, "DE"), (2, "FR")] if "merge" in script else [(1, "DE")])
 
 
-def _in_overrides(world: World, tmp_path: Path, name: str) -> dict[str, Any]:
-    from dp_foundation.config import settings
+@dataclass
+class _Job:
+    """How one settings source is told to a legacy job: in its own text, in its process (by the giver), or in its arguments."""
 
-    plain = settings.get_config
-    for module in ("core.config.settings", "dp_foundation.config.settings"):
-        world.patch.setattr(f"{module}.get_config", lambda overrides=None: plain({"curated_db": name, **(overrides or {})}))
-    return {}
-
-
-def _in_environment(world: World, tmp_path: Path, name: str) -> dict[str, Any]:
-    world.patch.setenv("CUSTOMER_F01_CURATED_DB", name)
-    return {}
+    text: str
+    abbr: str = "f01"
 
 
-def _in_file(world: World, tmp_path: Path, name: str) -> dict[str, Any]:
-    (tmp_path / "config.json").write_text(json.dumps({"iceberg_database_curated": name}))
+def _in_overrides(world: World, tmp_path: Path, job: _Job) -> str:
+    name = f"{world.project}_overridden"
+    assert job.text.count("get_config()") == 1
+    job.text = job.text.replace("get_config()", f"get_config(overrides={{'curated_db': '{name}'}})")
+    return name
+
+
+def _in_environment(world: World, tmp_path: Path, job: _Job) -> str:
+    world.patch.setenv("CUSTOMER_F01_CURATED_DB", f"{world.project}_environment")
+    return f"{world.project}_environment"
+
+
+def _in_file(world: World, tmp_path: Path, job: _Job) -> str:
+    (tmp_path / "config.json").write_text(json.dumps({"iceberg_database_curated": f"{world.project}_file"}))
     world.patch.setenv("CONFIG_PATH", str(tmp_path / "config.json"))
-    return {}
+    return f"{world.project}_file"
 
 
-def _in_arguments(world: World, tmp_path: Path, name: str) -> dict[str, Any]:
-    return {"domain": {"name": "retail", "abbr": "alt", "region": "eu-central-1", "country_code": "de", "account_id": "390403879405"}}
+def _in_arguments(world: World, tmp_path: Path, job: _Job) -> str:
+    job.abbr = world.project
+    return f"{job.abbr}_de_curated"
 
 
-@pytest.mark.parametrize(
-    ("give", "database"),
-    [
-        (_in_overrides, "alt_a"),
-        (_in_environment, "alt_b"),
-        (_in_file, "alt_c"),
-        (_in_arguments, "alt_de_curated"),
-        (None, "f01_de_curated"),
-    ],
-    ids=["overrides", "environment", "file", "arguments", "defaults"],
-)
+def _nowhere(world: World, tmp_path: Path, job: _Job) -> str:
+    return "f01_de_curated"
+
+
+@pytest.mark.parametrize("give", [_in_overrides, _in_environment, _in_file, _in_arguments, _nowhere], ids=lambda give: give.__name__[1:])
+@pytest.mark.parametrize("script", ["core_append.py", "core_append_path.py", "foundation_append_bare.py", "foundation_append.py"])
 def test_each_source_of_settings_decides_where_a_job_writes(
-    world: World, spark: Any, tmp_path: Path, give: Callable[..., dict[str, Any]] | None, database: str
+    world: World, spark: Any, tmp_path: Path, script: str, give: Callable[[World, Path, _Job], str]
 ) -> None:
-    _tables(world, declared=False)
-    job: dict[str, Any] = {}
-    if give is not None:
-        layers = {database, "alt_de_refined"} if database == "alt_de_curated" else {database}
-        for name in layers:
-            world.glue.create_database(DatabaseInput={"Name": name})
-        job = give(world, tmp_path, database)
-        for name in layers:
-            table = "source" if name.endswith("refined") else "target"
-            spark = _session()
-            place = f"s3://{bucket('curated')}/{world.project}/iceberg/{name}"
-            spark.sql(f"create table glue_catalog.{name}.{table} (id bigint, country string) using iceberg location '{place}'")
-            if table == "source":
-                spark.sql(f"insert into glue_catalog.{name}.source values (1, 'DE')")
+    """With a path the job creates its table there; without one it writes to the table that is there."""
+    job = _Job((LEGACY / script).read_text())
+    database = give(world, tmp_path, job)
+    created = script in ("core_append_path.py", "foundation_append.py")
+    _arrange(world, database, job.abbr, target=not created)
+    (tmp_path / script).write_text(job.text)
     # Without a run: another abbreviation also names another bucket for the run's records.
-    _run(world, "core_append.py", "" if give is _in_arguments else "r1", **job)
+    domain = {"name": "retail", "abbr": job.abbr, "region": "eu-central-1", "country_code": "de", "account_id": ACCOUNT}
+    _run(world, str(tmp_path / script), "" if job.abbr != "f01" else "r1", domain=domain)
     assert world.rows(f"glue_catalog.{database}.target") == [(1, "DE")]
+    location = world.catalog.load_table(f"{database}.target").location()
+    assert (location == f"s3://{_bucket(job.abbr)}/iceberg/target") == created
+    if database != "f01_de_curated":
+        assert world.rows("glue_catalog.f01_de_curated.target") == []
+
+
+def _bucket(abbr: str) -> str:
+    return bucket("curated").replace("f01", abbr, 1)
+
+
+def _arrange(world: World, database: str, abbr: str, target: bool) -> None:
+    """`source` in the domain's refined database, and in `database` an empty `target` or none."""
+    _tables(world, declared=False)
+    spark = _session()
+    layers = {database, f"{abbr}_de_refined"} - {"f01_de_curated", "f01_de_refined"}
+    for name in layers:
+        world.glue.create_database(DatabaseInput={"Name": name})
+    if abbr != "f01":
+        world.s3.create_bucket(Bucket=_bucket(abbr), CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        place = f"s3://{bucket('refined')}/{world.project}/iceberg/other"
+        spark.sql(f"create table glue_catalog.{abbr}_de_refined.source (id bigint, country string) using iceberg location '{place}'")
+        spark.sql(f"insert into glue_catalog.{abbr}_de_refined.source values (1, 'DE')")
+    if database in layers and target:
+        place = f"s3://{bucket('curated')}/{world.project}/iceberg/{database}"
+        spark.sql(f"create table glue_catalog.{database}.target (id bigint, country string) using iceberg location '{place}'")
+    if database not in layers and not target:
+        spark.sql(f"drop table glue_catalog.{database}.target")
 
 
 def _session() -> Any:

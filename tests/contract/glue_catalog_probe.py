@@ -33,6 +33,20 @@ def tables(glue: Any) -> None:
     )
 
 
+def pages(glue: Any) -> None:
+    for number in range(100):
+        glue.create_database(DatabaseInput={"Name": f"db{number}"})
+    ask("databases_per_page", lambda: len(glue.get_databases()["DatabaseList"]))
+    ask("all_databases", lambda: sum(len(page["DatabaseList"]) for page in glue.get_paginator("get_databases").paginate()))
+    glue.create_table(DatabaseName="db", TableInput={"Name": "parts"})
+    for first in range(0, 1100, 100):
+        parts = [{"Values": [str(number)]} for number in range(first, first + 100)]
+        glue.batch_create_partition(DatabaseName="db", TableName="parts", PartitionInputList=parts)
+    wanted = {"DatabaseName": "db", "TableName": "parts"}
+    ask("partitions_per_page", lambda: len(glue.get_partitions(**wanted)["Partitions"]))
+    ask("all_partitions", lambda: sum(len(page["Partitions"]) for page in glue.get_paginator("get_partitions").paginate(**wanted)))
+
+
 def lost_updates(glue: Any) -> None:
     """Eight writers that read, add one and write conditionally, until each has succeeded five times."""
     glue.create_table(DatabaseName="db", TableInput={"Name": "count", "Parameters": {"n": "0"}})
@@ -74,6 +88,10 @@ def optimizers(glue: Any) -> None:
     ask("optimizer_absent", lambda: glue.get_table_optimizer(**{**one, "Type": "retention"}))
     glue.delete_table(DatabaseName="db", Name="t2")
     ask("optimizer_of_deleted", lambda: glue.get_table_optimizer(**one))
+    other = {**one, "TableName": "t3"}
+    ask("optimizer_of_another", lambda: glue.create_table_optimizer(**other, TableOptimizerConfiguration=wanted) and "made")
+    glue.batch_delete_table(DatabaseName="db", TablesToDelete=["t3"])
+    ask("optimizer_of_batch_deleted", lambda: glue.get_table_optimizer(**other))
 
 
 def jobs(glue: Any) -> None:
@@ -104,6 +122,7 @@ def jobs(glue: Any) -> None:
 def probe() -> None:
     glue = client("glue")
     tables(glue)
+    pages(glue)
     lost_updates(glue)
     optimizers(glue)
     jobs(glue)

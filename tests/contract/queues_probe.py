@@ -6,9 +6,12 @@ import io
 import json
 import time
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 from tests.contract.asking import ACCOUNT, REGION, REPAIRED, answers, ask, client, run, side_by_side
+
+SECOND = timedelta(seconds=1)  # what a date may lose by rounding
 
 
 def fifo() -> None:
@@ -141,8 +144,25 @@ def speed() -> None:
     answers["modules_listed_once"] = backends.list_of_moto_modules() is backends.list_of_moto_modules()
 
 
+def later() -> None:
+    """The last part: the embedded AWS's clock does not go back."""
+    from meshplane_cli.local.clock import CLOCK
+
+    scheduler, moment = client("scheduler"), CLOCK.now() + timedelta(days=10)
+    CLOCK.move_to(moment)
+    target = {"Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:in", "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r"}
+    shape = {"Name": "late", "ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": target}
+    scheduler.create_schedule(**shape)
+    scheduler.create_schedule_group(Name="late")
+    ask("schedule_dated_by_clock", lambda: scheduler.get_schedule(Name="late")["CreationDate"] >= moment - SECOND)
+    ask("group_dated_by_clock", lambda: scheduler.get_schedule_group(Name="late")["CreationDate"] >= moment - SECOND)
+    CLOCK.move_to(moment + timedelta(days=10))
+    scheduler.update_schedule(**shape)
+    ask("change_dated_by_clock", lambda: scheduler.get_schedule(Name="late")["LastModificationDate"] > moment + timedelta(days=9))
+
+
 def probe() -> None:
-    for part in (fifo, receivers, functions, others, identity, counter, speed):
+    for part in (fifo, receivers, functions, others, identity, counter, speed, later):
         part()
 
 

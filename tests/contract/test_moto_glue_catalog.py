@@ -19,7 +19,9 @@ def both() -> tuple[Answers, Answers]:
 @pytest.mark.parametrize(
     ("question", "vanilla", "repaired"),
     [
+        ("databases_per_page", 101, 100),
         ("tables_per_page", 105, 100),
+        ("partitions_per_page", 1100, 1000),
         ("stale_update", "both written", {"error": "ConcurrentModificationException"}),
         ("versions_after_skip", 2, 1),
         ("name_folded", {"error": "EntityNotFoundException"}, "upper"),
@@ -32,6 +34,8 @@ def both() -> tuple[Answers, Answers]:
         ("optimizer_runs", MISSING, []),
         ("optimizer_absent", MISSING, {"error": "EntityNotFoundException"}),
         ("optimizer_of_deleted", MISSING, {"error": "EntityNotFoundException"}),
+        ("optimizer_of_another", MISSING, "made"),
+        ("optimizer_of_batch_deleted", MISSING, {"error": "EntityNotFoundException"}),
         ("job_mode", None, "SCRIPT"),
         ("job_twice", "made", {"error": "AlreadyExistsException"}),
         ("job_updated", MISSING, ["q", {}]),
@@ -52,6 +56,8 @@ def test_no_update_is_lost_once_version_ids_are_compared(both: tuple[Answers, An
 def test_what_must_hold_in_both(both: tuple[Answers, Answers]) -> None:
     for answers in both:
         assert answers["all_pages"] == 105
+        assert answers["all_databases"] == 101
+        assert answers["all_partitions"] == 1100
         assert answers["absent_job_deleted"] == "nobody"
         assert answers["connection_subnet"] == "subnet-1"
     assert both[1]["job_tags_stay"] == {"k": "v"}

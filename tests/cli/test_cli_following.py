@@ -109,6 +109,44 @@ def test_logs_of_a_job_by_itself_while_it_runs(aws: Cli, put: Put, job_run: str)
         assert (told["run"]["run_id"], told["steps"][0]["job_run_id"]) == ("load_orders-20300501T120000-0a1b", job_run)
 
 
+@pytest.fixture
+def two_steps(aws: Cli, put: Put, job_run: str) -> str:
+    """A run of two steps, each of which has logged its own name; the run's id."""
+    assert aws.clients
+    glue, logs, since = aws.clients("glue"), aws.clients("logs"), round(time.time() * 1000)
+    put("artifacts", "status/sales.json", document("v1"))
+    run, steps = Run("daily-1", "sales", "daily", "SUCCEEDED", "", "manual", AT, started=AT, ended=ENDED), {}
+    for name in ("extract", "load"):
+        job = f"f01-sales-{name}-dev"
+        glue.create_job(Name=job, Role="arn:aws:iam::390403879405:role/any", Command={"Name": "glueetl"})
+        arguments = {"--meshplane-run": json.dumps({"run_id": run.run_id}), "--meshplane-step": name}
+        begun = glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
+        place = {"logGroupName": "/aws-glue/jobs/output", "logStreamName": begun}
+        logs.create_log_stream(**place)
+        logs.put_log_events(**place, logEvents=[{"timestamp": since, "message": f"line of {name}"}])
+        steps[f"{name}#0"] = StepEnd(job, begun, "SUCCEEDED", 0, AT, ENDED)
+    aws.runs.put(replace(run, steps=steps))
+    return run.run_id
+
+
+def test_logs_of_one_step(aws: Cli, two_steps: str) -> None:
+    both, one = (json.loads(aws("logs", two_steps, *only, "--json").stdout)["steps"] for only in ((), ("--step", "load")))
+    assert sorted(step["step"] for step in both) == ["extract", "load"]
+    assert [(step["step"], step["lines"]) for step in one] == [("load", ["line of load"])]
+    told = aws("logs", two_steps, "--step", "load", "-f").stdout
+    assert "load | line of load" in told
+    assert "extract" not in told
+
+
+def test_logs_of_an_unknown_step_are_refused_with_those_there_are(aws: Cli, two_steps: str) -> None:
+    told = aws("logs", two_steps, "--step", "lod")
+    assert told.exit_code == 2
+    assert f"run {two_steps} has no step 'lod'" in told.stderr
+    assert "extract" in told.stderr
+    assert "load" in told.stderr
+    assert told.stdout == ""
+
+
 def test_ctrl_c_ends_following(aws: Cli, put: Put, job_run: str, moves: Callable[..., None]) -> None:
     put("artifacts", "status/sales.json", document("v1"))
     running = Run("daily-1", "sales", "daily", "RUNNING", "", "manual", AT, started=AT)

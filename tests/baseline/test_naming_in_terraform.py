@@ -65,6 +65,7 @@ def test_terraform_makes_the_same_names(work: Work) -> None:
         "digest",
         "state_machine",
         "zone",
+        "alarm",
         "source",
     )
     kept = {part: f"{{{part}}}" for part in parts}

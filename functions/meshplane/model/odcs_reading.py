@@ -22,6 +22,8 @@ from meshplane.model.types import Field
 _WEIGHTS = {**{word: ours for ours, word in SEVERITIES.items()}, "warn": "warn", "critical": "block", "blocker": "block"}
 _OPTIONS = {"minLength": ("length", "min"), "maxLength": ("length", "max"), "minimum": ("range", "min"), "maximum": ("range", "max")}
 
+_OURS = re.compile(r"[a-z][a-z0-9_]*")  # what a manifest allows as a rule's name; kept to the letter
+
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
@@ -120,7 +122,9 @@ class _Reader:
         """Names as ours are, each once."""
         seen: dict[str, Rule] = {}
         for _, rule in rules:
-            base = re.sub(r"[^a-z0-9_]+", "_", rule.name.lower()).strip("_") or rule.kind
+            base = rule.name
+            if not _OURS.fullmatch(base):
+                base = re.sub(r"[^a-z0-9_]+", "_", base.lower()).strip("_") or rule.kind
             base = base if base[0].isalpha() and not base.startswith("implied_") else f"rule_{base}"
             name, count = base[:64], 1
             while name in seen:

@@ -100,6 +100,12 @@ def test_a_generated_contract_comes_back_whole_and_its_second_export_is_equal_to
     assert export("sales", imported.tables[0]) == first
 
 
+def test_a_rules_name_that_a_manifest_allows_is_kept_to_the_letter() -> None:
+    names = ("ends_", "a__b", "x")
+    table = Promised("orders", (Field("id", Primitive("long")),), rules=tuple(Rule(name, "row_count", (), {"min": 1}) for name in names))
+    assert tuple(rule.name for rule in read(export("sales", table)).tables[0].rules) == names
+
+
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(tables())

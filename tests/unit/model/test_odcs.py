@@ -26,6 +26,7 @@ SCHEMA = json.loads((ROOT / "tests/standards/odcs-json-schema-v3.2.0.json").read
 VALIDATOR = jsonschema.Draft201909Validator(SCHEMA)
 EXAMPLES = sorted(path for path in (ROOT / "projects").glob("*/project.yaml"))
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20).map(str.strip)
+WHOLE = st.integers(1 - 10**38, 10**38 - 1)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 LEAVES: st.SearchStrategy[Type] = st.sampled_from(
     ["boolean", "int", "long", "float", "double", "date", "timestamp", "timestamptz", "string", "binary"]
@@ -58,7 +59,7 @@ def rules(draw: st.DrawFn, names: list[str]) -> tuple[Rule, ...]:
                 [
                     ("columns", some, {}), ("not_null", some, {}), ("unique", some, {}),
                     ("range", (column,), {"min": "2020-01-01", "max": 0.5}),
-                    ("in_set", (column,), {"values": draw(st.lists(WORDS | st.integers() | st.booleans(), min_size=1, max_size=3))}),
+                    ("in_set", (column,), {"values": draw(st.lists(WORDS | WHOLE | st.booleans(), min_size=1, max_size=3))}),
                     ("pattern", (column,), {"pattern": draw(WORDS)}), ("length", (column,), bounds), ("row_count", (), bounds),
                     ("freshness", (column,), {"within": 93600}), ("referential", some, {"table": "a.b", "columns": list(some)}),
                     ("reconciliation", (), {"table": "b", "measure": "sum(x)", "own_measure": "count(*)", "tolerance_percent": "0.5"}),

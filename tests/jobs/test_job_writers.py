@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from pyiceberg.transforms import DayTransform
-from pyiceberg.types import IntegerType, LongType, StringType
 
 from dp_foundation.errors import DataError, SchemaMismatchError, TableRefusedError
 from dp_foundation.iceberg import catalog, maintenance
@@ -17,6 +16,7 @@ from dp_foundation.io import align, commits, writers
 from dp_foundation.io.writers import merge_iceberg, write_iceberg
 from dp_foundation.run.current import at_exit, begin
 from tests.jobs.job_world import World, bucket
+from tests.jobs.plane import adding, evolve
 
 pytestmark = pytest.mark.spark
 
@@ -63,17 +63,13 @@ def test_the_plane_evolves_the_table_while_the_job_runs(world: World, spark: Any
     frame = spark.sql("select 2L id, 6 n")
     spark.table(out).count()  # the session knows the table as it was
 
-    table = world.catalog.load_table(out.removeprefix("glue_catalog."))
-    with table.update_schema() as update:  # while the job computes
-        update.add_column("added", StringType())
-        update.update_column("n", LongType())
+    evolve(out, adding("added", n="long"))  # while the job computes
     looked = align.columns
     names = iter(("late", "later"))
 
     def evolve_after_the_look(*args: Any) -> Any:
         for name in names:  # and again, between the writer's look and its write
-            with world.catalog.load_table(out.removeprefix("glue_catalog.")).update_schema() as change:
-                change.add_column(name, IntegerType())
+            evolve(out, adding(name, "int"))
             spark.catalog.refreshTable(out)  # as when Iceberg's cache of the session has run out
             break
         return looked(*args)

@@ -28,8 +28,17 @@ Scene = Callable[[Platform], None]
 HOURS = 4 * 3600  # seconds: a scene with all its copies, on a machine that has other things to do
 
 
+def with_an_alarm(manifest: Any, due: str = "08:00") -> None:
+    """An alarm of the project's own: of the default ones a manifest can change nothing."""
+    if manifest["metadata"]["name"] == "sales":
+        manifest["alarms"] = {"daily_late": {"pipeline": "daily", "notDoneBy": due}}
+
+
 def more_of_sales(manifest: Any) -> None:
-    """Changes every kind that the example has: raw and Iceberg columns, optimizer, jobs, role, pipeline, schedule; and a rule less."""
+    """Changes every kind that the example has: raw and Iceberg columns, optimizer, jobs, role, pipeline, schedule, alarm, dashboard.
+
+    And a rule less.
+    """
     tables, jobs, pipeline = manifest["tables"], manifest["jobs"], manifest["pipelines"]["daily"]
     tables["orders_raw"]["columns"]["channel"] = "string"
     columns = tables["orders"]["columns"]
@@ -41,6 +50,8 @@ def more_of_sales(manifest: Any) -> None:
     pipeline["steps"][1]["retry"] = 3
     pipeline["triggers"]["nightly"]["schedule"] = "cron(30 5 * * ? *)"
     del pipeline["triggers"]["after_customers"]
+    with_an_alarm(manifest, "09:30")
+    manifest["dashboard"] = [{"title": "Rows", "metric": "RowsOut"}]
 
 
 def more_of_customers(manifest: Any) -> None:
@@ -54,7 +65,7 @@ def more_of_customers(manifest: Any) -> None:
 def create(platform: Platform) -> None:
     """Both examples, from nothing."""
     for project in PROJECTS:
-        platform.upload(project)
+        platform.upload(project, with_an_alarm)
     platform.settle()
 
 
@@ -116,6 +127,7 @@ class Played:
 
     requests: int = 0
     findings: list[Finding] = field(default_factory=list)
+    operations: frozenset[str] = frozenset()
 
     @property
     def wrong(self) -> list[Finding]:
@@ -143,13 +155,14 @@ class End:
     counts: Mapping[str, int]
     problems: tuple[str, ...]
     requests: int
+    operations: frozenset[str]
 
 
 def ended(platform: Platform, known: frozenset[str]) -> End:
     """Judge a world at rest: one more look at each project must be silent."""
     tap, world = platform.tap, platform.world
     tap.modes = tap.reads = ()
-    counts, requests = tap.counts(), tap.number
+    counts, requests, operations = tap.counts(), tap.number, frozenset(call.operation for call in tap.done)
     for project in PROJECTS:
         for told in ({"s3:PutObject"}, set[str]()):  # the first look may still tell that what was healed stayed so
             with tap.image():
@@ -158,7 +171,7 @@ def ended(platform: Platform, known: frozenset[str]) -> End:
                 tap.wrong.append(f"one more reconcile of {project} is not silent: {noise}")
             if not world.writes():
                 break
-    return End(estate.dump(world, known), counts, tuple(tap.wrong), requests)
+    return End(estate.dump(world, known), counts, tuple(tap.wrong), requests, operations)
 
 
 def play(name: str, modes: tuple[Mode, ...], reads: tuple[Mode, ...] = (), abreast: int = 1, only: frozenset[str] = frozenset()) -> Played:
@@ -182,7 +195,7 @@ def disturb(platform: Platform, scene: Scene, modes: tuple[Mode, ...], reads: tu
     if problems := [*want.problems, *estate.differences(stood, strangers.of(want.stands))]:
         raise AssertionError("undisturbed:\n" + "\n".join(problems))
     findings = in_copy(lambda: _disturbed(platform, scene, (want, known), (modes, reads), abreast), HOURS)
-    return Played(want.requests, findings)
+    return Played(want.requests, findings, want.operations)
 
 
 def _undisturbed(platform: Platform, scene: Scene, known: frozenset[str]) -> End:

@@ -23,7 +23,7 @@ READS = ("Get", "List", "Describe", "BatchGet", "Query", "Head", "Scan")
 NEVER = ("DeleteTable", "BatchDeleteTable", "DeleteTableOptimizer", "DeleteDatabase", "DeleteBucket", "DeleteRolePermissionsBoundary")
 _NAMES = (
     *("Name", "name", "RoleName", "PolicyName", "JobName", "DatabaseName", "TableName", "Type", "logGroupName", "stateMachineArn"),
-    *("GroupName", "Rule", "Bucket", "Key", "resourceArn", "ResourceArn", "ResourceARN"),
+    *("AlarmName", "DashboardName", "GroupName", "Rule", "Bucket", "Key", "resourceArn", "ResourceArn", "ResourceARN"),
 )
 _DRAWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -235,6 +235,29 @@ def test_a_raw_batch_is_judged_before_the_job_and_a_rejected_one_is_marked(world
     assert [v["table"] for v in world.outbox("r2")["verdicts"]] == ["raw"]
 
 
+def test_a_raw_iceberg_table_is_judged_as_it_stands_before_a_job_reads_it(world: World, spark: Any) -> None:
+    raw = world.iceberg("raw", "id bigint, v string", layer="raw")
+    out = world.iceberg("out", "id bigint!, v string", key=["id"])
+    _gate(world, "raw", Rule("enough", "row_count", (), {"min": 2}), Rule("once", "unique", ("id",)))
+    job = {"reads": [{"table": "raw"}], "writes": [{"table": "out", "mode": "merge"}], "use": "merge", "with": {}}
+    _start(world, job, "r0", audit=False)
+    merge.run()
+    assert world.outbox("r0")["verdicts"] == [], "nothing has arrived"
+    spark.sql(f"insert into {raw} values (1, 'a')")
+    _start(world, job, "r1")
+    with pytest.raises(DataError, match=r"the table at snapshot \d+ is rejected: enough failed"):
+        merge.run()
+    record = world.outbox("r1")
+    jsonschema.validate(record, json.loads((SCHEMAS / "outbox.schema.json").read_text()))
+    assert (record["state"], record["verdicts"][0]["table"], record["verdicts"][0]["passed"]) == ("failed", "raw", False)
+    assert world.rows(out) == []
+    spark.sql(f"insert into {raw} values (2, 'b')")
+    _start(world, job, "r2", audit=False)
+    merge.run()
+    assert [row[0] for row in world.rows(out)] == [1, 2]
+    assert [(told["table"], told["passed"]) for told in world.outbox("r2")["verdicts"]] == [("raw", True)]
+
+
 def test_without_the_argument_main_is_written_and_the_verdict_recorded(world: World, spark: Any) -> None:
     out = world.iceberg("out", "id bigint, v double", partition="id:identity")
     _gate(world, "out", Rule("sane", "range", ("v",), {"min": 0}))

@@ -32,16 +32,16 @@ def read_table(
     line fails the job)."""
     target = find(table, catalog_db)
     chosen = tuple(columns) or _declared_columns(target.table)
-    if target.table is not None and not target.table.is_iceberg:
-        frame = raw.read(spark, target.table, files_of(target.table), source_file, malformed)
-        current = begin()
-        if current is not None:
-            gates.arrived(current, target.table, frame)
-        added = (*((source_file, raw.position(source_file)) if source_file else ()), *((malformed,) if malformed else ()))
-    else:
-        frame = _iceberg(spark, target)
+    files = target.table if target.table is not None and not target.table.is_iceberg else None
+    frame = _iceberg(spark, target) if files is None else raw.read(spark, files, files_of(files), source_file, malformed)
+    current = begin()
+    if current is not None and target.table is not None and target.table.layer == "raw":
+        gates.arrived(current, target.table, frame)
+    if files is None:
         frame = frame.selectExpr("*", f"'{target.database}.{target.name}' AS `{source_file}`") if source_file else frame
-        added = (source_file,) if source_file else ()
+        added: tuple[str, ...] = (source_file,) if source_file else ()
+    else:
+        added = (*((source_file, raw.position(source_file)) if source_file else ()), *((malformed,) if malformed else ()))
     chosen = (*chosen, *added) if chosen else chosen
     return frame.select(*chosen) if chosen else frame
 

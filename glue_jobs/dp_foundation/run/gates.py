@@ -81,9 +81,11 @@ def outputs(current: Current) -> list[dict[str, Any]]:
 
 
 def arrived(current: Current, table: Table, frame: Any) -> None:
-    """Judge the batch of a raw table's new files before the job sees it. Raises DataError for one that is rejected; it is marked then."""
-    gate = table.gate
-    if gate is None or table.logical in current.batches or not current.files.get(table.logical):
+    """Judge what of a raw table this job is about to read before it sees it: the batch of new files, or an Iceberg table as it stands.
+    Raises DataError for one that is rejected; files are marked then."""
+    gate, files = table.gate, current.files.get(table.logical)
+    there = current.snapshots.get(table.logical) if table.is_iceberg else files
+    if gate is None or table.logical in current.batches or not there:
         return
     needed = any(rule.kind != "columns" for rule in gate.rules)
     done = tally(frame, gate) if needed else Tally()
@@ -96,9 +98,11 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
     if needed:
         current.rows[table.logical] = done.rows
     if not told["passed"]:
-        reason = f"{table.logical}: the batch of {len(current.files[table.logical])} file(s) is rejected: {why(told)}"
+        what = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
+        reason = f"{table.logical}: {what} is rejected: {why(told)}"
         current.reject(reason)
-        raise DataError(f"{reason}; mend: put right what is wrong, then meshplane files {current.job.name} --reset, and run again")
+        again = f"meshplane files {current.job.name} --reset, and run again" if files else "run again"
+        raise DataError(f"{reason}; mend: put right what is wrong, then {again}")
 
 
 def standing(current: Current, spark: Any, target: Target) -> dict[str, Any]:

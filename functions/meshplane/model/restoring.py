@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -163,12 +163,23 @@ def base(raw: Mapping[str, Any]) -> int | None:
     return next((number for number in ancestry(known, main(raw)) if not replaced(known.get(number, {}))), None)
 
 
+def below(raw: Mapping[str, Any]) -> Iterator[int]:
+    """The tagged states below what readers see, newest first, as far as snapshots lead there."""
+    numbers, stands = set(tagged(raw)), base(raw)
+    return (number for number in ancestry(by_id(raw), main(raw)) if number in numbers and number != stands)
+
+
 def previous(raw: Mapping[str, Any], known: Callable[[int], Choice | None]) -> Choice | None:
     """The newest published state below what readers see: what a person means who wants the last publication, or what came past the
     gate, undone."""
-    numbers, stands = set(tagged(raw)), base(raw)
-    below = (number for number in ancestry(by_id(raw), main(raw)) if number in numbers and number != stands)
-    return next((found for number in below if (found := known(number)) is not None), None)
+    return next((found for number in below(raw) if (found := known(number)) is not None), None)
+
+
+def way_back(raw: Mapping[str, Any]) -> int | None:
+    """The state that a rollback would lead to today, which no reaper takes away however old it is. Where a snapshot between has expired,
+    the newest tagged one but what readers see."""
+    stands = base(raw)
+    return next(below(raw), None) or next((number for number in tagged(raw) if number != stands), None)
 
 
 def check_restore(

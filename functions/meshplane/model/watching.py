@@ -13,6 +13,7 @@ from typing import Any
 
 from meshplane.model.gating import GatedTable
 from meshplane.model.publishing import leftovers, published_in
+from meshplane.model.restoring import way_back
 from meshplane.model.runs import OPEN, Run
 from meshplane.model.snapshots import by_id, main, run_of
 from meshplane.model.windows import iso, moment
@@ -125,9 +126,11 @@ def check_arguments(description: Mapping[str, Any], gate: GatedTable) -> tuple[d
 
 
 def old_refs(raw: Mapping[str, Any], gate: GatedTable, now: datetime) -> tuple[str, ...]:
-    """Names of refs that look like ours and are old: candidates, which our records have yet to prove."""
+    """Names of refs that look like ours and are old: candidates, which our records have yet to prove. What a rollback would lead to is
+    never one: a table that is published once a month has to have a way back, too."""
     days = timedelta(days=gate.retention_days)
-    return leftovers(raw, _ms(now - BRANCH_AGE), _ms(now - days))
+    kept = f"validated-{way_back(raw)}"
+    return tuple(name for name in leftovers(raw, _ms(now - BRANCH_AGE), _ms(now - days)) if name != kept)
 
 
 def tag_is_ours(name: str, gate: GatedTable, left: Sequence[Mapping[str, Any]]) -> bool:

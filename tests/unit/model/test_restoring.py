@@ -11,7 +11,20 @@ import pytest
 from meshplane.errors import RestoreRefused
 from meshplane.model.gating import AppliedGates, GatedTable
 from meshplane.model.publishing import PROPERTY
-from meshplane.model.restoring import Choice, Rebuild, RollBack, arrived, base, check_restore, choice, previous, stands, tagged, undone
+from meshplane.model.restoring import (
+    Choice,
+    Rebuild,
+    RollBack,
+    arrived,
+    base,
+    check_restore,
+    choice,
+    previous,
+    stands,
+    tagged,
+    undone,
+    way_back,
+)
 
 GATE = GatedTable("orders", "db", "sales_orders", "today", ())
 ASKED = RollBack("sales", "orders", 2, 4, "roll-back-1", "somebody")
@@ -66,6 +79,14 @@ def known(raw: Mapping[str, Any]) -> Any:
 def test_previous_is_the_published_state_below_what_readers_see(raw: dict[str, Any], wanted: int | None) -> None:
     found = previous(raw, known(raw))
     assert (found.snapshot if found else None) == wanted
+
+
+def test_the_way_back_is_found_where_a_snapshot_between_has_expired() -> None:
+    raw = table(5, 5, "append", "append", "append", "replace", "append")
+    assert way_back(raw) == 3
+    assert way_back({**raw, "snapshots": [one for one in raw["snapshots"] if one["snapshot-id"] != 4]}) == 3
+    assert way_back(table(2, 2, "append", "append", "append")) == 1, "3 was rolled back"
+    assert way_back(table(1, 1, "append")) is None
 
 
 def test_previous_passes_by_what_no_record_names() -> None:

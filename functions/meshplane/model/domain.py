@@ -7,7 +7,7 @@ import json
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from meshplane.errors import ManifestInvalid, Problem
@@ -65,10 +65,18 @@ class Reachable(_Part):
     )
 
 
+def _delivered(target: object) -> object:
+    if target in ("http", "datazone"):
+        text = f"not delivered yet: events are sent to no '{target}'"
+        mend = "eventbridge, and a rule on that bus that passes them on"
+        raise PydanticCustomError("not-delivered", "{text}", {"text": text, "found": target, "allowed": "s3, eventbridge", "mend": mend})
+    return target
+
+
 class Lineage(_Part):
     """Where lineage events go."""
 
-    target: Literal["s3", "eventbridge", "datazone", "http"] = Field(
+    target: Annotated[Literal["s3", "eventbridge"], BeforeValidator(_delivered)] = Field(
         default="s3", description="s3: beside the run records. eventbridge: also on a bus."
     )
     bus: str = Field(
@@ -76,8 +84,6 @@ class Lineage(_Part):
         pattern=r"^[A-Za-z0-9._-]{1,256}$",
         description="For eventbridge: the bus, `default` or one whose name begins with the domain's abbreviation and a hyphen.",
     )
-    url: str = Field(default="", pattern=r"^(https://\S+)?$", description="For http: where events are posted.")
-    domain_id: str = Field(default="", description="For datazone: its domain.")
 
 
 class Library(_Part):

@@ -21,7 +21,7 @@ FULL = {
     "api_hosts": ["api.example.org", "*.rates.example.org"],
     "reachable": {"shop": {"kind": "postgresql", "host": "db.example.org", "port": 5432, "database": "shop"}},
     "rule_defaults": {"not_null": 0.001},
-    "lineage": {"target": "http", "url": "https://lineage.example.org/api"},
+    "lineage": {"target": "eventbridge", "bus": "f01-lineage"},
     "library": {"path": "lib/own-1.0-py3-none-any.whl", "sha256": "a" * 64},
 }
 
@@ -35,7 +35,7 @@ def test_everything_optional_is_read() -> None:
     domain = Domain.read(json.dumps(FULL, indent="\t"))
     assert domain.reachable["shop"].port == 5432
     assert domain.library is not None
-    assert domain.lineage.target == "http"
+    assert domain.lineage.bus == "f01-lineage"
     assert Domain.model_validate_json(json.dumps(FULL)) == domain
 
 
@@ -51,6 +51,14 @@ def test_every_fault_is_named_with_its_place() -> None:
         ("text-form", "accounts.qa", 5),
     ]
     assert caught.value.problems[2].mend == "did you mean 'domain_abbr'?"
+
+
+@pytest.mark.parametrize("target", ["http", "datazone"])
+def test_a_target_of_lineage_that_is_not_served_is_refused(target: str) -> None:
+    with pytest.raises(ManifestInvalid) as caught:
+        Domain.read(json.dumps({**FULL, "lineage": {"target": target}}, indent=1))
+    [problem] = caught.value.problems
+    assert (problem.code, problem.path, problem.found, problem.allowed) == ("not-delivered", "lineage.target", target, "s3, eventbridge")
 
 
 def test_a_country_is_never_guessed() -> None:

@@ -10,6 +10,7 @@ import pytest
 from dp_foundation.builtin import merge
 from dp_foundation.lineage import records
 from tests.jobs.job_world import World, bucket
+from tests.standards.openlineage_spec import faults
 
 pytestmark = pytest.mark.spark
 JOB = {
@@ -33,6 +34,7 @@ def test_a_run_leaves_its_lineage_beside_its_record(world: World, spark: Any) ->
     record = _ran(world)
     body = world.s3.get_object(Bucket=bucket("refined"), Key=f"{world.project}/_runs/_lineage/r1/load.json")["Body"].read()
     begun, done = json.loads(body)["events"]
+    assert [*faults(begun), *faults(done)] == []
     assert (begun["eventType"], done["eventType"], done["eventTime"]) == ("START", "COMPLETE", record["ended"])
     [target] = done["outputs"]
     assert target["facets"]["version"]["datasetVersion"] == str(record["outputs"][0]["snapshot"])

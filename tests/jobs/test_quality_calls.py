@@ -14,6 +14,7 @@ from dp_foundation.errors import ConfigError, DataError, SchemaMismatchError
 from dp_foundation.lineage import events, metrics
 from dp_foundation.quality import contracts
 from tests.jobs.job_world import World
+from tests.standards.openlineage_spec import faults
 
 
 def test_the_calls_are_the_same_from_both_paths() -> None:
@@ -88,6 +89,7 @@ def test_lineage_and_metrics_carry_the_run_and_never_fail(world: World, capsys: 
     assert generate_run_id() == "r1"
     event = emit_lineage_event(source="crm", target="bronze.contacts", run_id="r1")
     assert (event["eventType"], event["inputs"][0]["name"], event["outputs"][0]["name"]) == ("COMPLETE", "crm", "bronze.contacts")
+    assert faults(event) == []
     assert event["run"] == emit_lineage_event(source="a", target="b", run_id="r1")["run"]
     capsys.readouterr()
     emit_metric("rows_ingested", 5, "r1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import copy
 import uuid
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,9 @@ from dp_foundation.config.arguments import Column, Connection, Job, Read, Run, T
 from dp_foundation.lineage.columns import used
 from dp_foundation.lineage.records import events
 from dp_foundation.quality.rules import gate
+from meshplane.flows.tell_run import completed
+from meshplane.model.runs import JobRun
+from tests.standards.openlineage_spec import faults
 
 RULES = [
     {"name": "implied_columns", "kind": "columns", "columns": ["id", "currency"], "severity": "block"},
@@ -58,14 +61,6 @@ def record(state: str = "done", **more: Any) -> dict[str, Any]:
         "verdicts": [{"table": "orders", "branch": "audit_x", "results": results}],
         **more,
     }
-
-
-def facets(found: Any) -> list[dict[str, Any]]:
-    """Every facet of an event."""
-    if isinstance(found, dict):
-        own = [each for key, value in found.items() if key.lower().endswith("facets") for each in value.values()]
-        return own + [each for value in found.values() for each in facets(value)]
-    return [each for value in found for each in facets(value)] if isinstance(found, list) else []
 
 
 def test_a_run_that_is_done_has_begun_and_completed() -> None:
@@ -123,15 +118,54 @@ def test_each_attempt_is_a_run_of_its_own_and_each_copy_of_its_record_the_same()
     assert events(MERGE, RUN, record()) == events(MERGE, RUN, record())
 
 
-def test_events_and_facets_have_what_the_standard_requires() -> None:
-    for event in events(MERGE, RUN, record("failed", error="no")):
-        assert {"eventType", "eventTime", "run", "job", "producer", "schemaURL"} <= set(event)
-        assert datetime.fromisoformat(event["eventTime"]).tzinfo
-        assert all(
-            re.fullmatch(r"https://openlineage\.io/spec/facets/\d-\d-\d/(\w+)\.json#/\$defs/\1", one["_schemaURL"]) for one in facets(event)
-        )
-        assert facets(event)
-        assert all(one["_producer"].startswith("https://") for one in facets(event))
+def of(use: str) -> Job:
+    """A job by each built-in, and one with SQL or a script of its own, that brings orders."""
+    at = Connection("shop", "kafka" if use == "kafka" else "postgresql", "shop.example.org", 5432, "" if use == "kafka" else "shop")
+    reads = () if use in ("jdbc", "kafka") else (Read("orders_raw"),)
+    return Job("own", "sales", "dev", DOMAIN, MERGE.tables, reads, MERGE.writes, use, MERGE.options, connections={"shop": at})
+
+
+@pytest.mark.parametrize("use", ["merge", "files", "jdbc", "kafka", "sql", "check", "maintain", ""])
+@pytest.mark.parametrize("state", ["intent", "done", "failed", "nothing"])
+def test_every_event_is_one_by_the_standards_own_schemas(use: str, state: str) -> None:
+    told = record(state, error="DataError: no" if state == "failed" else "")
+    if use in ("jdbc", "kafka"):
+        told["inputs"] = [{"table": "shop:public.orders", "rows": 3}]
+    else:
+        raw = {"table": "orders_raw", "branch": "", "results": told["verdicts"][0]["results"]}
+        told["verdicts"] += [raw]
+        told["inputs"] += [{"table": "orders", "snapshot": 455}]
+    if use in ("check", "maintain") or state != "done":
+        told["outputs"] = []
+    made = events(of(use), RUN, told)
+    assert [event["eventType"] for event in made] == ["START", *{"intent": [], "failed": ["FAIL"]}.get(state, ["COMPLETE"])]
+    assert [fault for event in made for fault in faults(event)] == []
+    assert all(datetime.fromisoformat(event["eventTime"]).tzinfo for event in made)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "STOPPED"])
+def test_the_end_that_the_plane_writes_for_a_job_that_was_killed_is_one_too(state: str) -> None:
+    ended = JobRun("f01-sales-load_orders-dev", "jr_1", state, ended="2030-01-02T04:00:00Z")
+    _, last = completed(events(MERGE, RUN, record("intent", ended="")), ended)
+    assert last["eventType"] == {"FAILED": "FAIL", "STOPPED": "ABORT"}[state]
+    assert faults(last) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda e: e.pop("job"), "'job' is a required property"),
+        (lambda e: e["run"].update(runId="daily-1"), "is not a 'uuid'"),
+        (lambda e: e["outputs"][0]["facets"]["schema"]["fields"][0].pop("name"), "'name' is a required property"),
+        (lambda e: e["outputs"][0]["facets"]["columnLineage"].pop("fields"), "'fields' is a required property"),
+        (lambda e: e["outputs"][0]["facets"]["version"].update(datasetVersion=456), "456 is not of type 'string'"),
+        (lambda e: e["outputs"][0]["facets"].update(state=e["outputs"][0]["facets"]["version"]), "describes no facet 'state'"),
+    ],
+)
+def test_the_schemas_see_what_is_wrong(change: Any, told: str) -> None:
+    event = copy.deepcopy(events(MERGE, RUN, record())[1])
+    change(event)
+    assert any(told in fault for fault in faults(event)), faults(event)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,36 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(aws: Cli, tmp_path_facto
     assert told.exit_code == 1
     assert "is a link that leads out of the project's folder" in told.stderr
     assert "Contents" not in aws.clients("s3").list_objects_v2(Bucket=aws.naming.bucket("artifacts"))
+
+
+def test_all_publishes_every_project_and_then_only_what_changed(aws: Cli) -> None:
+    """The template beside the projects is none of them; what lies there already, text and files, is not written again."""
+    assert aws.clients
+    s3, bucket = aws.clients("s3"), aws.naming.bucket("artifacts")
+
+    def published() -> dict[str, int]:
+        """Key → how many versions of it there are."""
+        return dict(Counter(row["Key"] for row in s3.list_object_versions(Bucket=bucket)["Versions"]))
+
+    first = aws("publish", "--all", "--no-wait", "--json")
+    assert first.exit_code == 0, first.stderr
+    assert set(json.loads(first.stdout)) == {"customers", "sales"}
+    once = published()
+    assert {key for key in once if key.startswith("manifests/")} == {f"manifests/{name}/project.yaml" for name in ("customers", "sales")}
+    assert set(once.values()) == {1}
+    again = aws("publish", "--all", "--no-wait", "--json")
+    assert json.loads(again.stdout) == json.loads(first.stdout), "the same versions"
+    assert again.stderr.count("published already") == 2
+    assert published() == once
+    script = aws.root / "projects/sales/jobs/daily_revenue.py"
+    script.write_text(script.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    third = aws("publish", "--all", "--no-wait")
+    assert third.exit_code == 0, third.stderr
+    assert "customers: published already" in third.stderr
+    changed = {key for key, count in published().items() if count != once.get(key)}
+    assert {key.partition("/")[0] for key in changed} == {"manifests", "releases", "sales"}, "its script, its index, its manifest"
+    assert "manifests/sales/project.yaml" in changed
+    assert not [key for key in changed if "customers" in key]
 
 
 def test_nothing_is_uploaded_while_one_of_them_is_broken(aws: Cli) -> None:

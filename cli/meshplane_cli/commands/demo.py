@@ -41,7 +41,8 @@ def command(
         str, typer.Option(help="A folder with contacts.csv, rates.csv and orders-*.csv to use instead of generated ones.")
     ] = "",
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Key, buckets, network and roles by the real Terraform, not by the seed: minutes more.")
+        bool,
+        typer.Option("--baseline", help="As in an account: the baseline by the real Terraform, the plane by CloudFormation; minutes more."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,17 +73,23 @@ def command(
 
 def _bring_up(baseline: bool) -> tuple[Target, Path]:
     """The embedded AWS, and the folder in which it keeps its state."""
-    from meshplane_cli.baseline import apply_baseline
     from meshplane_cli.local import stack
 
     def told(line: str) -> None:
         say(f"▸ {line}")
 
-    if baseline:
-        apply_baseline(stack.up(checkout().root, told, deploy=False), told)
-    up = stack.up(checkout().root, told)
+    up = stack.up(checkout().root, told, deploy=not baseline)
     os.environ.update(up.env())
-    return target("dev"), up.place.folder
+    found = target("dev")
+    if baseline:  # what `meshplane baseline apply` and `meshplane deploy` do
+        from meshplane_cli.baseline import apply_baseline
+        from meshplane_cli.delivery import plane
+        from meshplane_cli.platform import publish_platform
+
+        apply_baseline(up, told)
+        plane.deploy(found, told)
+        publish_platform(found.clients, found.naming, found.checkout.root)
+    return found, up.place.folder
 
 
 def _publish(found: Target) -> None:

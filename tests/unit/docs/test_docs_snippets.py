@@ -137,7 +137,7 @@ def test_each_block_is_a_file_or_is_run(page: str) -> None:
         ("<!-- file: README.md -->\n```text\nx\n```\n<!-- file: README.md -->\n```yaml\nx\n```", "no file that tests run"),
         ("<!-- run: tests/unit/docs/test_docs_snippets.py::test_nothing -->\n```bash\nls\n```", "there is no"),
         ("<!-- run: tests/unit/test_readme.py::test_the_table_is_there -->\n```bash\nls\n```", "does not read this page"),
-        ("<!-- as: tests/unit/test_readme.py::test_the_table_is_there -->\n```bash\nmeshplane deploy\n```", "does not give"),
+        ("<!-- as: tests/unit/test_readme.py::test_the_table_is_there -->\n```bash\nmeshplane deploy digest\n```", "does not give"),
         ("<!-- not run: no time -->\n```bash\nls\n```", "no listed reason"),
     ],
 )

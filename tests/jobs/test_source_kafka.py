@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,10 +164,17 @@ def test_a_checkpoint_that_was_removed_brings_nothing_twice(events: Events) -> N
 @pytest.mark.spark
 def test_listening_takes_what_comes_meanwhile(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     events.send(("1", said(1, "new", 1), 0))
-    monkeypatch.setattr(kafka, "PAUSE", 1.0)
-    monkeypatch.setattr(kafka.time, "sleep", lambda seconds: events.send(("1", said(1, "paid", 2), 0)))
-    events.drain("r1", listen=6)
-    assert len(events.world.summaries(events.raw)) >= 2
+    clock = iter(range(0, 100, int(kafka.PAUSE)))  # time passes while it pauses, not while a busy machine reads
+    now = [next(clock)]
+
+    def pause(seconds: float) -> None:
+        assert seconds == kafka.PAUSE
+        events.send(("1", said(1, "paid", 2), 0))
+        now[0] = next(clock)
+
+    monkeypatch.setattr(kafka, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=pause))
+    events.drain("r1", listen=int(kafka.PAUSE) + 1)
+    assert len(events.world.summaries(events.raw)) == 2
     assert events.load("m1") == [(1, "paid")]
 
 

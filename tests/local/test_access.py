@@ -130,6 +130,14 @@ def test_an_object_under_the_domain_key_asks_for_the_key_whose_policy_must_agree
             client(stack, "s3", keys).put_object(Bucket=bucket, Key="mine/x", Body=b"x")
 
 
+def test_all_keys_and_aliases_have_no_policy_to_ask(stack: Stack, role: str) -> None:
+    kms = client(stack, "kms", callers.of_role(role))
+    allow(stack, {"Action": "kms:ListAliases"})
+    assert kms.list_aliases()["Aliases"]
+    with pytest.raises(ClientError, match="because no identity-based policy allows the kms:ListKeys action"):
+        kms.list_keys()
+
+
 def test_only_who_may_list_is_told_that_an_object_is_absent(stack: Stack, role: str) -> None:
     bucket, s3 = stack.naming.bucket("logs"), client(stack, "s3", callers.of_role(role))
     allow(stack, {"Action": "s3:GetObject"})

@@ -2,7 +2,7 @@
 
 Called by `front` for every request that is not signed by the developer's key, which is the person's own and may do everything.
 IAM user guide, "Policy evaluation logic": an explicit denial anywhere wins; then a resource's policy or the identity's must allow; a
-boundary must allow too. A key's policy must always allow ("Key policies in AWS KMS").
+boundary must allow too. A key's policy must always allow ("Key policies in AWS KMS"); an alias, or all keys, have none.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class Judge:
             if any(denied for _, denied in verdicts):
                 return f"with an explicit deny in {told}"
         by = next(((name, allowed) for name, (allowed, _) in own if allowed), None)
-        granted = any(allowed for allowed, _ in theirs)
-        if need.action.startswith("kms:") and not granted:
+        granted, of_key = any(allowed for allowed, _ in theirs), need.action.startswith("kms:") and ":key/" in need.resource
+        if of_key and not granted:
             return f"because no resource-based policy allows the {need.action} action"
-        if by is None and (not granted or need.action.startswith("kms:")):
+        if by is None and (not granted or of_key):
             return f"because no identity-based policy allows the {need.action} action"
         if bound is not None and not bound[0]:
             return f"because no permissions boundary allows the {need.action} action"

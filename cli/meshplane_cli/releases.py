@@ -17,10 +17,11 @@ from meshplane.flows.preparation import needed_files
 from meshplane.model.bundle import bundle
 from meshplane.model.naming import Naming
 from meshplane.model.project import Project
-from meshplane.model.release import Release
+from meshplane.model.release import Release, columns_file
 from meshplane.model.resource import Provenance
 from meshplane.plan.record import release_json
 from meshplane_cli.output import CliError
+from meshplane_cli.sql_lineage import columns_json
 from meshplane_cli.surroundings import Target
 from meshplane_cli.wheels import one_version_each, resolve
 
@@ -59,6 +60,10 @@ def build(folder: Path, project: Project, naming: Naming, say: Callable[[str], N
             bundles[path] = keep(_zipped(folder, path), path.rstrip("/").rpartition("/")[2] + ".zip")
         else:
             files[path] = keep(_content(folder, path), path.rpartition("/")[2])
+    for job in project.jobs.values():
+        if job.sql and (columns := columns_json(_content(folder, job.sql).decode("utf-8", "replace"), job, project)):
+            path = columns_file(job.sql, job.name)
+            files[path] = keep(columns, path.rpartition("/")[2])
     packages = sorted({package for job in project.jobs.values() for package in job.packages})
     wheels = {package: resolve(package, folder, say) for package in packages}
     for job in project.jobs.values():

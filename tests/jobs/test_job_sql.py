@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,9 @@ from dp_foundation.builtin import sql
 from dp_foundation.builtin.sql import variables, with_views
 from dp_foundation.config.arguments import Run
 from dp_foundation.errors import ConfigError
+from meshplane_cli.sql_lineage import columns_of
 from tests.jobs.job_world import World, bucket
+from tests.standards.openlineage_spec import faults
 
 
 @pytest.mark.parametrize(
@@ -61,13 +64,21 @@ def test_rows_of_a_select_are_written_as_declared(world: World, spark: Any) -> N
     world.s3.put_object(Bucket=bucket("raw"), Key=f"{world.project}/daily.sql", Body=text.encode())
     job = {"reads": [{"table": "orders"}, {"table": "customers.contacts"}], "writes": [{"table": "daily", "mode": "merge"}], "use": "sql"}
     window: dict[str, Any] = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-01-02T00:00:00Z", "params": {"hint": "x"}}
+    made = columns_of(text, {name: {each["name"]: each["type"] for each in world.tables[name]["columns"]} for name in world.tables})
+    world.s3.put_object(Bucket=bucket("raw"), Key=f"{world.project}/daily.json", Body=json.dumps(made).encode())
+    places = {key: f"s3://{bucket('raw')}/{world.project}/daily.{end}" for key, end in (("sql", "sql"), ("columns", "json"))}
     for run_id in ("r1", "r2"):
-        world.start({**job, "sql": f"s3://{bucket('raw')}/{world.project}/daily.sql"}, run_id, **window)
+        world.start({**job, **places}, run_id, **window)
         sql.run()
     assert [(row[0], str(row[1]), row[2]) for row in world.rows(out)] == [("DE", "2.50", "x"), ("FR", "1.00", "x")]
     record = world.outbox("r2")
     assert [i["table"] for i in record["inputs"]] == ["orders", "customers.contacts"]
     assert record["inputs"][0]["snapshot"] == world.catalog.load_table(orders.removeprefix("glue_catalog.")).metadata.current_snapshot_id
+    body = world.s3.get_object(Bucket=bucket("refined"), Key=f"{world.project}/_runs/_lineage/r1/load.json")["Body"].read()
+    _, done = json.loads(body)["events"]
+    assert faults(done) == []
+    told = done["outputs"][0]["facets"]["columnLineage"]["fields"]
+    assert {column: parts["inputFields"][0]["field"] for column, parts in told.items()} == {"country": "country", "revenue": "amount"}
 
 
 @pytest.mark.spark

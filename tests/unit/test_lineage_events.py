@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from dp_foundation import storage
 from dp_foundation.config.arguments import Column, Connection, Job, Read, Run, Table, Write
 from dp_foundation.lineage.columns import used
 from dp_foundation.lineage.records import events
@@ -110,6 +112,23 @@ def test_a_run_that_fails_says_why_and_one_that_is_killed_has_only_begun() -> No
 def test_a_script_claims_no_columns() -> None:
     script = Job("own", "sales", "dev", DOMAIN, MERGE.tables, MERGE.reads, MERGE.writes)
     assert "columnLineage" not in events(script, RUN, record())[1]["outputs"][0]["facets"]
+
+
+def test_an_sql_file_has_the_columns_that_publish_read_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"CURRENCY": [["orders_raw", "ccy", True]], "id": [["orders_raw", "ID", False]], "elsewhere": [["orders_raw", "ID", False]]}
+    there = {("artifacts", "sales/files/ab/daily.sql.own.columns.json"): told}
+    monkeypatch.setattr(storage, "read_json", lambda bucket, key: there.get((bucket, key)))
+    job = replace(of("sql"), columns="s3://artifacts/sales/files/ab/daily.sql.own.columns.json")
+    done = events(job, RUN, record())[1]
+    found = {
+        column: [(part["name"], part["field"], part["transformations"][0]["subtype"]) for part in told["inputFields"]]
+        for column, told in done["outputs"][0]["facets"]["columnLineage"]["fields"].items()
+    }
+    raw = "table/f01_de_raw/sales_orders_raw"
+    assert found == {"id": [(raw, "ID", "IDENTITY")], "currency": [(raw, "ccy", "TRANSFORMATION")]}
+    assert faults(done) == []
+    there.clear()
+    assert "columnLineage" not in events(job, RUN, record())[1]["outputs"][0]["facets"]
 
 
 def test_each_attempt_is_a_run_of_its_own_and_each_copy_of_its_record_the_same() -> None:

@@ -14,6 +14,7 @@ from meshplane.model import types
 from meshplane.model.access import foreign_table, secret_name
 from meshplane.model.context import Context, SharedTable
 from meshplane.model.project import CsvFormat, Job, Project, Table
+from meshplane.model.release import columns_file
 
 CATALOG = "glue_catalog"  # the one catalog name that jobs of both earlier generations use
 
@@ -155,6 +156,7 @@ class JobFiles:
             "sql": self.path(self.sql),
             "secrets": {name: secret_name(secret, self.project, self.context) for name, secret in job.secrets.items()},
             **self._connections(),
+            **self._columns(),
         }
 
     def _connections(self) -> Mapping[str, Any]:
@@ -162,6 +164,11 @@ class JobFiles:
         name = self.job.options.get("connection")
         place = self.context.domain.reachable.get(str(name)) if name else None
         return {"connections": {name: place.model_dump(include={"kind", "host", "port", "database"})}} if place else {}
+
+    def _columns(self) -> Mapping[str, Any]:
+        """Which columns its SQL makes of which, where `publish` found out."""
+        key = self.context.release.file_key(self.context.naming, self.project.name, columns_file(self.job.sql, self.job.name))
+        return {"columns": self.path(key)} if key else {}
 
     def _called(self, project: str, table: str) -> str:
         return table if project == self.project.name else f"{project}.{table}"

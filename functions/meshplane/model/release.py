@@ -9,6 +9,11 @@ from meshplane.model.naming import Naming
 from meshplane.model.resource import Provenance
 
 
+def columns_file(sql: str, job: str) -> str:
+    """Where a release holds which columns a job's SQL file makes of which: `publish` puts it there, no manifest names it."""
+    return f"{sql}.{job}.columns.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """`files`: path relative to the project's folder (`jobs/daily_revenue.py`) → sha256 (hex).

@@ -109,6 +109,7 @@ class Job:
     use: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     sql: str = ""
+    columns: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
 
@@ -203,6 +204,7 @@ def _job(raw: Mapping[str, Any]) -> Job:
             use=raw.get("use", ""),
             options=raw.get("with", {}),
             sql=raw.get("sql", ""),
+            columns=raw.get("columns", ""),
             secrets=raw.get("secrets", {}),
             connections={name: Connection(name, **told) for name, told in raw.get("connections", {}).items()},
         )

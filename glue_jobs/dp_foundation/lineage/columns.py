@@ -1,4 +1,5 @@
-"""Which source columns a target column is made of, for the jobs whose manifest says it: merge, files, jdbc, kafka. `lineage.records` asks.
+"""Which source columns a target column is made of, for the jobs whose manifest says it: merge, files, jdbc, kafka; and of an SQL file as
+`publish` read it. `lineage.records` asks.
 
 An expression is read by its tokens, not by an engine: every name in it that is a column of the source counts as used, names of functions,
 types after AS, fields behind a dot, quoted text and comments do not.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from dp_foundation import storage
 from dp_foundation.config.arguments import Job, Table
 
 _TOKENS = re.compile(
@@ -31,6 +33,8 @@ def made_of(job: Job, target: Table, inputs: Sequence[str]) -> Mapping[str, Sequ
     """Target column → (input, its column, whether it was computed). Empty for jobs whose columns only their own code knows.
 
     `inputs` are those of the run's record: what a source fetches is no declared read."""
+    if job.columns:
+        return _published(job, target)
     sources = [read.table for read in job.reads] or list(dict.fromkeys(inputs))
     if job.use not in ("merge", *IDENTITY) or len(sources) != 1:
         return {}
@@ -48,3 +52,11 @@ def made_of(job: Job, target: Table, inputs: Sequence[str]) -> Mapping[str, Sequ
         elif same:
             found[column.name] = [(source, same, False)]
     return {name: parts for name, parts in found.items() if parts}
+
+
+def _published(job: Job, target: Table) -> Mapping[str, Sequence[tuple[str, str, bool]]]:
+    """What the command line read from the SQL file (docs/contracts.md §1); the SELECT's columns become the target's by name."""
+    told = storage.read_json(*storage.split(job.columns)) or {}
+    given = {name.lower(): parts for name, parts in told.items()}
+    lower = {column.name: column.name.lower() for column in target.columns}
+    return {name: [(read, column, bool(how)) for read, column, how in given[low]] for name, low in lower.items() if low in given}

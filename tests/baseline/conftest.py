@@ -1,7 +1,8 @@
 """Terraform for the tests: a copy of baseline_tf, one init and one offline plan per session, one apply onto an embedded AWS.
 
 The provider comes from a mirror on this machine or from the registry. Where neither can be had, what needs it is left out, said in one
-loud line, and arguments are checked against the committed schema instead. A mirror that is there must work: then nothing is left out.
+loud line, and arguments are checked against the committed schema instead. A mirror that is there must work: then nothing is left out. Where
+MESHPLANE_TERRAFORM=required, as on GitHub, leaving out is failing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ from meshplane.model.domain import Domain
 from meshplane.model.naming import Naming
 from meshplane.model.resource import Provenance
 from meshplane_cli.baseline import provider_mirror, variables
+from tests.baseline.provider import may_be_lacking
 
 ROOT = Path(__file__).parents[2]
 _OFFLINE = """\
@@ -95,6 +98,12 @@ class Work:
         assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
         return answer.stdout
 
+    def plan(self, *files: str) -> Plan:
+        """With the variables of these files; `offline` only."""
+        words = ("-input=false", "-no-color", "-refresh=false", *(f"-var-file={file}" for file in files))
+        self.done("plan", *words, "-out=offline.tfplan")
+        return Plan(json.loads(self.done("show", "-json", "offline.tfplan")))
+
 
 def mirror_config(folder: Path, mirror: Path | None) -> Path | None:
     """Terraform's own configuration for a mirror; made here, never committed."""
@@ -144,17 +153,22 @@ def initialised(work: Work) -> Work:
 @pytest.fixture(scope="session")
 def planned(initialised: Work) -> Plan:
     """The whole baseline of dev, planned with no AWS."""
-    override = initialised.source / "offline_override.tf"
+    with offline(initialised) as work:
+        return work.plan("domain.tfvars.json", "environments/dev.tfvars")
+
+
+@contextmanager
+def offline(work: Work) -> Iterator[Work]:
+    """Meanwhile Terraform asks no AWS; state is a file that is never written."""
+    override = work.source / "offline_override.tf"
     override.write_text(_OFFLINE, encoding="utf-8")
-    initialised.done("init", "-input=false", "-reconfigure", "-no-color")
-    words = ("-var-file=domain.tfvars.json", "-var-file=environments/dev.tfvars")
-    initialised.done("plan", "-input=false", "-no-color", "-refresh=false", *words, "-out=offline.tfplan")
-    document = json.loads(initialised.done("show", "-json", "offline.tfplan"))
+    work.done("init", "-input=false", "-reconfigure", "-no-color")
+    yield work
     override.unlink()
-    return Plan(document)
 
 
 def _leave_out(why: str) -> None:
+    may_be_lacking(why)
     told = f"TERRAFORM NOT CHECKED BY ITS PROVIDER: {why}. Arguments were checked by the committed schema."
     _missing.append(told)
     pytest.skip(told)

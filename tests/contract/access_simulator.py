@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from meshplane.model.access import Access
-from meshplane.model.context import Context
-from meshplane.model.project import Project
+from meshplane.model.context import Context, Neighbour, SharedTable
+from meshplane.model.project import Job, JobStep, Pipeline, Project, TableRef, Write
 from meshplane_cli.local.seed_policies import document
 from meshplane_cli.local.template.deployment import translated
 from meshplane_cli.local.template.intrinsics import ABSENT, Evaluator
@@ -153,6 +153,11 @@ def of_ci() -> dict[str, Mapping[str, Any]]:
 
 @cache
 def of_functions() -> dict[str, list[Mapping[str, Any]]]:
+    """Those of this checkout."""
+    return functions_of(ROOT)
+
+
+def functions_of(root: Path) -> dict[str, list[Mapping[str, Any]]]:
     """`reconcile-project` → the documents of its role, from template.yaml with every reference resolved."""
     parameters = {
         "Env": "dev",
@@ -161,7 +166,7 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
         "BoundaryArn": BOUNDARY_ARN,
         "KmsKeyArn": sample.BASELINE.kms_key_arn,
     }
-    body = translated(with_machines((ROOT / "template.yaml").read_text(encoding="utf-8"), ROOT), parameters, NAMING.region)
+    body = translated(with_machines((root / "template.yaml").read_text(encoding="utf-8"), root), parameters, NAMING.region)
     resources: Mapping[str, Any] = body["Resources"]
     known = {
         "AWS::Region": NAMING.region,
@@ -197,6 +202,31 @@ def of_functions() -> dict[str, list[Mapping[str, Any]]]:
             name = role["RoleName"].removeprefix("f01-meshplane-").removesuffix("-dev")
             found[name] = [policy["PolicyDocument"] for policy in role["Policies"]]
     return found
+
+
+def project(name: str) -> Project:
+    """One job that reads a raw table and writes a refined one, a secret, a pipeline that gives notice."""
+    reads = (TableRef(name, "raw"), *((TableRef("customers", "contacts"),) if name == "sales" else ()))
+    job = Job("load", script="jobs/load.py", reads=reads, writes=(Write("orders", "merge"),), secrets={"api": "api"})
+    return Project(
+        name,
+        tables={"raw": replace(sample.RAW, name="raw"), "orders": sample.table("orders")},
+        jobs={"load": job},
+        pipelines={"daily": Pipeline("daily", steps=(JobStep("load"),), notify="domain")},
+    )
+
+
+def neighbours() -> dict[str, Neighbour]:
+    """What other projects share with these."""
+    shared: SharedTable = sample.CONTACTS
+    return {"customers": Neighbour("customers", True, {"contacts": shared}, ("daily",))}
+
+
+def every_action() -> list[str]:
+    """What is asked of every role: all that a role is granted. `tests/e2e/recorded.py` fails by a recorded call that is not among them."""
+    documents = [document for documents in of_functions().values() for document in documents]
+    documents += of_project(project("sales"), replace(sample.CONTEXT, neighbours=neighbours())).values()
+    return sorted({action for document in documents for action in granted(document)})
 
 
 def granted(document: Mapping[str, Any]) -> set[str]:

@@ -14,13 +14,11 @@ from typing import Any
 
 import pytest
 
-from meshplane.model.context import Neighbour, SharedTable
 from meshplane.model.manifest import load
 from meshplane.model.naming import is_project
-from meshplane.model.project import Job, JobStep, Pipeline, Project, TableRef, Write
 from meshplane_cli.local.access.policy import parsed
 from tests.contract import access_simulator as sim
-from tests.contract.access_simulator import BOUNDARY_ARN, NAMING, Ask, Universe, ask
+from tests.contract.access_simulator import BOUNDARY_ARN, NAMING, Ask, Universe, ask, every_action, neighbours, project
 from tests.unit.kinds import sample
 
 PROJECTS = ("sales", "sales2", "sal", "customers", "iceberg")  # names that begin alike, and one that is a word of the paths
@@ -39,23 +37,6 @@ def bucket(purpose: str) -> str:
 
 def role(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/{name}"
-
-
-def project(name: str) -> Project:
-    """One job that reads a raw table and writes a refined one, a secret, a pipeline that gives notice."""
-    reads = (TableRef(name, "raw"), *((TableRef("customers", "contacts"),) if name == "sales" else ()))
-    job = Job("load", script="jobs/load.py", reads=reads, writes=(Write("orders", "merge"),), secrets={"api": "api"})
-    return Project(
-        name,
-        tables={"raw": replace(sample.RAW, name="raw"), "orders": sample.table("orders")},
-        jobs={"load": job},
-        pipelines={"daily": Pipeline("daily", steps=(JobStep("load"),), notify="domain")},
-    )
-
-
-def neighbours() -> dict[str, Neighbour]:
-    shared: SharedTable = sample.CONTACTS
-    return {"customers": Neighbour("customers", True, {"contacts": shared}, ("daily",))}
 
 
 # Actions that take no resource: a request with one does not exist (Service Authorization Reference).
@@ -151,13 +132,6 @@ def platform(action: str) -> list[Ask]:
         "glue": ["table/f02_de_refined/x_y", "job/f02-x-y-dev", "database/other"],
     }  # fmt: skip
     return [ask(action, arn(service, one)) for one in named.get(service, ())]
-
-
-def every_action() -> list[str]:
-    """Whatever a suite can record on the embedded AWS: it answers no call that no role is granted."""
-    documents = [document for documents in sim.of_functions().values() for document in documents]
-    documents += sim.of_project(project("sales"), replace(sample.CONTEXT, neighbours=neighbours())).values()
-    return sorted({action for document in documents for action in sim.granted(document)})
 
 
 ACTIONS = every_action()

@@ -19,6 +19,18 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         recorded.keep(found.stack)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist ends: what it recorded goes to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["recorded"] = recorded.of_worker()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The other end; a worker that died has sent nothing."""
+    recorded.join(getattr(node, "workeroutput", {}).get("recorded", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The grants of the functions that nothing of this session used."""
     for name, actions in recorded.unused().items():

@@ -1,17 +1,19 @@
 """What the roles of an embedded AWS were allowed and refused while tests ran; called at the end of each of this folder's stacks.
 
-Nothing may have been refused. Grants that no test of the session used are listed at its end; they are no fault by themselves: that each is
-called by some code is `tests/contract/test_template_calls.py`'s to prove.
+Nothing may have been refused, and every action that was used must be among those that the policy simulator asks. Grants that no test of the
+session used are listed at its end; they are no fault by themselves: that each is called by some code is
+`tests/contract/test_template_calls.py`'s to prove.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from meshplane_cli.local.stack import Stack
-from tests.contract.access_simulator import granted, of_functions
+from tests.contract.access_simulator import every_action, granted, of_functions
 
 _PROJECT = {"glue": "job", "optimizer": "optimizer", "pipeline": "pipeline"}
 _used: defaultdict[str, set[str]] = defaultdict(set)
@@ -30,6 +32,20 @@ def keep(stack: Stack) -> None:
     assert report["denials"] == [], "a role lacks a grant that its code needs"
     for role, _, _, action, _ in report["used"]:
         _used[kind_of(role)].add(action)
+    asked = {action.lower() for action in every_action()}
+    unasked = sorted({action for _, _, _, action, _ in report["used"] if action.lower() not in asked})
+    assert unasked == [], f"recorded, and not among what tests/contract/test_access_simulator.py asks: {', '.join(unasked)}"
+
+
+def of_worker() -> dict[str, list[str]]:
+    """What this process saw, as a worker of xdist can send it."""
+    return {name: sorted(actions) for name, actions in _used.items()}
+
+
+def join(found: Mapping[str, list[str]]) -> None:
+    """What a worker saw, in the process that reports."""
+    for name, actions in found.items():
+        _used[name].update(actions)
 
 
 def seen() -> list[str]:

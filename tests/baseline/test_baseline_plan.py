@@ -180,7 +180,7 @@ def _(plan: Plan, naming: Naming) -> None:
     use = key_statements(plan)["DomainRolesUse"]
     patterns = use["Condition"]["ArnLike"]["aws:PrincipalArn"]
     role = f"arn:aws:iam::{naming.account_id}:role"
-    assert patterns == [f"{role}/meshplane/projects/f01-*-dev", f"{role}/f01-meshplane-*-dev", f"{role}/f01-ci-*-dev"]
+    assert patterns == [f"{role}/{name}-*-{naming.env}" for name in ("meshplane/projects/f01", "f01-meshplane", "f01-ci")]
     assert {"kms:Decrypt", "kms:GenerateDataKey"} <= set(use["Action"])
 
 
@@ -273,16 +273,20 @@ def _(plan: Plan, naming: Naming) -> None:
     rules = plan.of("aws_vpc_security_group_egress_rule")
     found = {name: (rules[f'reachable["{name}"]']["cidr_ipv4"], rules[f'reachable["{name}"]']["from_port"]) for name in REACHABLE}
     assert found == {"shop": ("10.20.0.0/24", 5432), "erp": ("10.40.0.7/32", 1433), "events": ("10.30.0.0/24", 9094)}
-    connections = {row["name"]: row for name, row in plan.of("aws_glue_connection").items() if name.startswith("reachable")}
+    connections = {
+        row["name"].removeprefix("f01-reachable-").removesuffix(f"-{naming.env}"): row
+        for name, row in plan.of("aws_glue_connection").items()
+        if name.startswith("reachable")
+    }
     assert {name: row["connection_type"] for name, row in connections.items()} == {
-        "f01-reachable-shop-dev": "JDBC",
-        "f01-reachable-erp-dev": "JDBC",
-        "f01-reachable-events-dev": "KAFKA",
+        "shop": "JDBC",
+        "erp": "JDBC",
+        "events": "KAFKA",
     }
     properties = {name: row["connection_properties"] for name, row in connections.items()}
-    assert properties["f01-reachable-shop-dev"]["JDBC_CONNECTION_URL"] == "jdbc:postgresql://shop.db.example.org:5432/shop"
-    assert properties["f01-reachable-erp-dev"]["JDBC_CONNECTION_URL"] == "jdbc:sqlserver://10.40.0.7:1433;databaseName=erp"
-    assert properties["f01-reachable-events-dev"] == {"KAFKA_BOOTSTRAP_SERVERS": "broker.example.org:9094", "KAFKA_SSL_ENABLED": "true"}
+    assert properties["shop"]["JDBC_CONNECTION_URL"] == "jdbc:postgresql://shop.db.example.org:5432/shop"
+    assert properties["erp"]["JDBC_CONNECTION_URL"] == "jdbc:sqlserver://10.40.0.7:1433;databaseName=erp"
+    assert properties["events"] == {"KAFKA_BOOTSTRAP_SERVERS": "broker.example.org:9094", "KAFKA_SSL_ENABLED": "true"}
     assert not any(word in json.dumps(properties).upper() for word in ("PASSWORD", "USERNAME"))
 
 
@@ -317,8 +321,8 @@ def _(plan: Plan, naming: Naming) -> None:
     (provider,) = plan.of("aws_iam_openid_connect_provider").values()
     assert (provider["url"], provider["client_id_list"]) == ("https://token.actions.githubusercontent.com", ["sts.amazonaws.com"])
     roles = plan.of("aws_iam_role")
-    assert {row["name"] for row in roles.values()} == {"f01-ci-deploy-dev", "f01-ci-plan-dev", "f01-flow-logs-dev"}
-    subjects = {"deploy": "repo:acme/retail:environment:dev", "plan": "repo:acme/retail:pull_request"}
+    assert {row["name"] for row in roles.values()} == {f"f01-{name}-{naming.env}" for name in ("ci-deploy", "ci-plan", "flow-logs")}
+    subjects = {"deploy": f"repo:acme/retail:environment:{naming.env}", "plan": "repo:acme/retail:pull_request"}
     for purpose, subject in subjects.items():
         (one,) = statements(roles[f'ci["{purpose}"]']["assume_role_policy"])
         assert one["Action"] == "sts:AssumeRoleWithWebIdentity"

@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from samtranslator.model.exceptions import InvalidDocumentException
+
 from meshplane_cli.manifests import problems
 from meshplane_cli.surroundings import Checkout
+from tests.contract.access_simulator import functions_of
 from tests.contract.iam_lint import findings as policy_findings
+from tests.contract.state_machine_lint import findings as machine_findings
 
 ROOT = Path(__file__).parents[2]
 SECURITY = ROOT / ".meshplane" / "security" / "bin"
@@ -111,10 +115,27 @@ def policies(root: Path) -> list[str]:
     return found
 
 
+def template_policies(root: Path) -> list[str]:
+    """The roles of the functions, every reference resolved."""
+    try:
+        roles = functions_of(root).items()
+    except InvalidDocumentException as refused:  # by SAM
+        return [f"template.yaml: {cause.message}" for cause in refused.causes]
+    return [f"template.yaml: {name}: {line}" for name, documents in roles for one in documents for line in policy_findings(one)]
+
+
+def state_machines(root: Path) -> list[str]:
+    """The platform's own; a project's are read by `meshplane validate`."""
+    paths = sorted((root / "statemachines").glob("*.asl.json"))
+    return [f"{path.name}: {line}" for path in paths for line in machine_findings(path.read_text(encoding="utf-8"))]
+
+
 GATES: Mapping[str, Gate] = {
     "meshplane validate": Gate(("projects/*", "domain.json"), validate),
     "cfn-lint": Gate(("template.yaml",), cfn_lint),
     "checkov template": Gate(("template.yaml", "template.checkov.yaml"), checkov_template),
+    "template policies": Gate(("template.yaml",), template_policies),
+    "statelint": Gate(("statemachines/*",), state_machines),
     "checkov terraform": Gate(("baseline_tf/*.tf", "baseline_tf/policies/*"), checkov_terraform),
     "policy lint": Gate(("baseline_tf/policies/*",), policies),
     "workflow schema": Gate((".github/workflows/*",), schema),

@@ -60,6 +60,12 @@ OPERATORS = {
     "StringNotEquals",
     "ForAllValues:StringEquals",
 }
+# What makes or widens a role: of a project's roles nobody may but with their boundary (REQUIREMENTS B4).
+WIDENING = tuple(
+    f"iam:{word}"
+    for word in ("AttachRolePolicy", "CreateRole", "DeleteRolePermissionsBoundary", "PutRolePermissionsBoundary", "PutRolePolicy")
+)
+PROJECT_ROLES = "meshplane/projects/*"  # the path and name of such a role
 ELEMENTS = {"Sid", "Effect", "Action", "Resource", "Condition", "Principal"}
 
 
@@ -90,6 +96,7 @@ def _of_statement(row: Mapping[str, Any], of_resource: bool) -> Iterator[str]:
         return
     yield from (f"{action} is no action of AWS" for action in actions if not _matching(action))
     if not of_resource:
+        yield from _unbounded(row, actions)
         yield from _resources(row, {action: _matching(action) for action in actions if _matching(action)})
     yield from _conditions(row, actions)
 
@@ -113,6 +120,16 @@ def _resources(row: Mapping[str, Any], actions: Mapping[str, list[str]]) -> Iter
     for action, ones in sorted(fitting.items()):
         if allows and not ones:
             yield f"{action} takes no resource; only * applies" if not forms[action] else f"{action} is given no resource of its kind"
+
+
+def _unbounded(row: Mapping[str, Any], actions: list[str]) -> Iterator[str]:
+    """Also where the pattern only may mean such a role."""
+    bound = row.get("Condition", {}).get("StringEquals", {}).get("iam:PermissionsBoundary")
+    names = [one.partition(":role/")[2] or "*" for one in listed(row["Resource"])]
+    if row["Effect"] != "Allow" or bound or not any(_meet(name, PROJECT_ROLES) for name in names):
+        return
+    widening = [action for action in actions if any(glob(action.lower(), one.lower()) for one in WIDENING)]
+    yield from (f"{action} reaches the roles of projects without their boundary" for action in widening)
 
 
 def _formats(action: str) -> tuple[str, ...]:

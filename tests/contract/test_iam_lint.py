@@ -68,6 +68,11 @@ FAULTS: list[tuple[str, Mapping[str, Any], str]] = [
     ("a misspelt condition key", {"Condition": {"StringEquals": {"s3:prefx": "x"}}}, "s3:prefx is no condition key in use"),
     ("a key that the action does not carry", {"Condition": {"StringLike": {"s3:prefix": "x"}}}, "s3:GetObject does not carry s3:prefix"),
     ("a misspelt operator", {"Condition": {"StringEqual": {"aws:SourceAccount": "1"}}}, "StringEqual is no operator in use"),
+    (
+        "a role of a project without boundary",
+        {"Action": "iam:CreateRole", "Resource": "arn:aws:iam::1:role/mesh*"},
+        "iam:CreateRole reaches the roles of projects without their boundary",
+    ),
     ("everything", {"Action": "*"}, "* allows what nobody has read"),
     ("a misspelt element", {"Resources": "*"}, "Resources is not used here"),
     ("a Sid with a space", {"Sid": "Own data"}, "a Sid has letters and digits only"),

@@ -76,11 +76,37 @@ tables:
       offset: {{ type: long, required: true }}
       partition_id: {{ type: int, required: true }}
       fault: string
-  orders: {{ layer: refined, columns: {{ id: long, amount: "decimal(12,2)", updated_at: timestamptz }}, key: id }}
-  rates: {{ layer: refined, columns: {{ date: date, currency: string, rate: double, seen: timestamptz }}, key: [date, currency] }}
-  prices: {{ layer: refined, columns: {{ nr: long, name: string, price: "decimal(12,2)" }}, key: nr }}
-  contacts: {{ layer: refined, columns: {{ id: long, name: string, updated_at: timestamptz }}, key: id }}
-  stock: {{ layer: refined, columns: {{ id: long, amount: int, at: timestamptz }}, key: id }}
+    rules: {{ once: {{ unique: [partition_id, offset] }} }}
+  orders:
+    layer: refined
+    columns: {{ id: long, amount: "decimal(12,2)", updated_at: timestamptz }}
+    key: id
+    contract: {{ types: quarantine_row }}
+    rules: {{ sane: {{ range: amount, min: 0 }} }}
+  rates:
+    layer: refined
+    columns: {{ date: date, currency: string, rate: double, seen: timestamptz }}
+    key: [date, currency]
+    contract: {{ types: quarantine_row }}
+    rules: {{ known: {{ in_set: currency, values: [USD, CHF] }} }}
+  prices:
+    layer: refined
+    columns: {{ nr: long, name: string, price: "decimal(12,2)" }}
+    key: nr
+    contract: {{ types: quarantine_row }}
+    rules: {{ sane: {{ range: price, min: 0 }} }}
+  contacts:
+    layer: refined
+    columns: {{ id: long, name: string, updated_at: timestamptz }}
+    key: id
+    contract: {{ types: quarantine_row }}
+    rules: {{ named: {{ not_null: name }} }}
+  stock:
+    layer: refined
+    columns: {{ id: long, amount: int, at: timestamptz }}
+    key: id
+    contract: {{ nullability: quarantine_row }}
+    rules: {{ sane: {{ range: amount, min: 0 }} }}
 jobs:
   outside: {{ script: jobs/outside.py, secrets: {{ crm: crm-reader }} }}
   load_orders: {{ use: merge, reads: orders_raw, writes: orders, with: {{ latestBy: updated_at }} }}
@@ -91,7 +117,16 @@ jobs:
     reads: contacts_raw
     writes: contacts
     with: {{ latestBy: updated_at, deletes: {{ when: gone, as: hard }} }}
-  load_stock: {{ sql: sql/stock.sql, reads: events_raw, writes: {{ table: stock, mode: merge }} }}
+  load_stock:
+    use: merge
+    reads: events_raw
+    writes: stock
+    with:
+      map:
+        id: get_json_object(payload, '$.id')
+        amount: get_json_object(payload, '$.amount')
+        at: get_json_object(payload, '$.at')
+      latestBy: at
 pipelines:
   seed: {{ params: {{ said: string }}, steps: [outside] }}
   fetch:
@@ -107,12 +142,6 @@ pipelines:
       - load_contacts
       - ingest: events
       - load_stock
-"""
-STOCK = """SELECT id, amount, at FROM (
-  SELECT CAST(get_json_object(payload, '$.id') AS bigint) AS id, CAST(get_json_object(payload, '$.amount') AS int) AS amount,
-    CAST(get_json_object(payload, '$.at') AS timestamp) AS at,
-    row_number() OVER (PARTITION BY get_json_object(payload, '$.id') ORDER BY get_json_object(payload, '$.at') DESC) AS place
-  FROM events_raw WHERE fault IS NULL) WHERE place = 1
 """
 OUTSIDE = '''"""What happens in the world outside: statements in the database, records in the topic."""
 import json
@@ -163,7 +192,7 @@ class Outside:
             secret = naming.of("secret", project="feeds", name=name)
             self.plane.client("secretsmanager").create_secret(Name=secret, SecretString=json.dumps(told))
         manifest = MANIFEST.format(shop=self.shop.url, rates=self.rates.url)
-        self.plane.write("feeds", manifest, {"jobs/outside.py": OUTSIDE, "sql/stock.sql": STOCK})
+        self.plane.write("feeds", manifest, {"jobs/outside.py": OUTSIDE})
         self.plane.sync("feeds")
         assert self.plane.synced("feeds") == ("True", "Applied"), self.plane.text("feeds")
 
@@ -193,6 +222,27 @@ class Outside:
         for table in ("orders", "rates", "prices", "contacts", "stock"):
             found = self.plane.catalog.load_table(f"{self.plane.stack.naming.database('refined')}.feeds_{table}").scan().to_arrow()
             made[table] = sorted(tuple(row.values()) for row in found.to_pylist())
+        return made
+
+    def kept_out(self) -> dict[str, list[tuple[str, str]]]:
+        """Table → what broke its contract, as the row and why."""
+        made = {}
+        for table in ("orders", "rates", "prices", "contacts", "stock"):
+            name = f"{self.plane.stack.naming.database('refined')}.feeds_{table}_quarantine"
+            rows = self.plane.catalog.load_table(name).scan().to_arrow().to_pylist()
+            made[table] = sorted(
+                (row["row"], "; ".join(f"{why['entity']} {why['column']}".strip() for why in row["reasons"])) for row in rows
+            )
+        return made
+
+    def judged(self, run: str) -> dict[str, set[str]]:
+        """Table → the rules of its own by which the run's rows were let through."""
+        made: dict[str, set[str]] = {}
+        for key in self.plane.keys("refined", f"feeds/_runs/{run}/load_"):
+            told = json.loads(self.plane.client("s3").get_object(Bucket=self.plane.bucket("refined"), Key=key)["Body"].read())
+            for verdict in told["verdicts"]:
+                assert verdict["passed"], verdict
+                made[verdict["table"]] = {one["rule"] for one in verdict["results"] if not one["rule"].startswith("implied_")}
         return made
 
     def landed(self) -> list[str]:
@@ -237,15 +287,20 @@ def checkout(root: Path, database: int, topic: int) -> Path:
 
 def test_five_sources_reach_refined_and_a_second_run_changes_nothing(outside: Outside) -> None:
     outside.happens("seed-1", MADE, FIRST)
-    outside.vendor("a.csv.gz", "nr;name;price\n1;Größe;0,10\n2;Müller;5,00\n")
+    outside.vendor("a.csv.gz", "nr;name;price\n1;Größe;0,10\n2;Müller;5,00\n3;kaputt\n")
     outside.shop.failing = [as_json({}, 429, **{"Retry-After": "1"}), as_json({}, 500)]
     assert outside.run("fetch", "fetch-1") == "SUCCEEDED"
     first, landed = outside.refined(), outside.landed()
     assert {name: len(rows) for name, rows in first.items()} == {"orders": 250, "rates": 2, "prices": 2, "contacts": 50, "stock": 2}
     assert [(row[1], str(row[2])) for row in first["prices"]] == [("Größe", "0.10"), ("Müller", "5.00")]
     assert [row[:2] for row in first["stock"]] == [(1, 5), (2, 3)]
+    kept = outside.kept_out()
+    assert {table: why for table, rows in kept.items() for _, why in rows} == {"prices": "line", "stock": "nullability id"}
+    assert ["3;kaputt" in kept["prices"][0][0], "poison {" in kept["stock"][0][0]] == [True, True]
+    own = {"orders": {"sane"}, "rates": {"known"}, "prices": {"sane"}, "contacts": {"named"}, "stock": {"sane"}}
+    assert {table: rules for table, rules in outside.judged("fetch-1").items() if rules} == {**own, "events_raw": {"once"}}
     assert outside.run("fetch", "fetch-2") == "SUCCEEDED"
-    assert (outside.refined(), outside.landed()) == (first, landed)
+    assert (outside.refined(), outside.landed(), outside.kept_out()) == (first, landed, kept)
     outside.happens("seed-2", CHANGED, ['{"id": 2, "amount": 1, "at": "2030-01-01T00:05:00Z"}'])
     outside.rates.restated = {"2030-01-08": 1.3}
     outside.vendor("a.csv.gz", "nr;name;price\n1;Größe;0,20\n")

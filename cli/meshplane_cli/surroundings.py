@@ -108,16 +108,20 @@ def checkout(start: Path | None = None) -> Checkout:
     raise CliError("no domain.json here or above", found=str(here), mend="change into the checkout of your domain", code=USAGE)
 
 
-def target(env: str = "", start: Path | None = None) -> Target:
-    """Find the AWS and check its account. Raises CliError: not understood, or not the environment's account."""
+def environment(env: str = "", start: Path | None = None) -> Target:
+    """The environment by its names, for what asks no AWS. Raises CliError: not understood."""
     place = checkout(start)
     named = env or os.environ.get("MESHPLANE_ENV", "dev")
     if named not in ENVIRONMENTS:
         raise CliError(f"no environment '{named}'", allowed=", ".join(ENVIRONMENTS), code=USAGE)
+    return Target(place, named, place.domain.naming(named), _on_loopback(os.environ.get("AWS_ENDPOINT_URL", "")))
+
+
+def target(env: str = "", start: Path | None = None) -> Target:
+    """Find the AWS and check its account. Raises CliError: not understood, or not the environment's account."""
     if not env:
-        _use_embedded(place)
-    naming = place.domain.naming(named)
-    found = Target(place, named, naming, _on_loopback(os.environ.get("AWS_ENDPOINT_URL", "")))
+        _use_embedded(checkout(start))
+    found = environment(env, start)
     if not found.local:
         _check_account(found)
     return found

@@ -16,7 +16,7 @@ from meshplane_cli.delivery.preview import markdown
 from meshplane_cli.main import EPILOG
 from meshplane_cli.output import OK, PROBLEMS, WAITS, emit, say, show
 from meshplane_cli.platform import publish_platform
-from meshplane_cli.surroundings import EnvOption, JsonOption, Target, target
+from meshplane_cli.surroundings import EnvOption, JsonOption, Target, environment, target
 
 app = typer.Typer(
     help="Deliver the checkout: control plane, artifacts, manifests, in this order. The baseline comes first: meshplane baseline apply.",
@@ -71,7 +71,7 @@ def manifests(env: EnvOption = "", timeout: Timeout = 900, as_json: JsonOption =
 @app.command(epilog=EPILOG)
 def digest(env: EnvOption = "") -> None:
     """One digest of everything that would be deployed, the same in every environment and for every commit with these files."""
-    found = target(env)
+    found = environment(env)
     show(package.digest(found.checkout.root, projects.digests(found, projects.built(found, say))))
 
 

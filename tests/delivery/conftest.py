@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,9 +46,16 @@ class Account:
 
     def run(self, *words: str, **env: str) -> Told:
         """`meshplane …` in the checkout."""
+        return self._run([sys.executable, "-m", "meshplane_cli", *words], env)
+
+    def run_killed(self, after: int, *words: str) -> Told:
+        """The same, killed as soon as its mutating request number `after` was answered, if it comes to that."""
+        return self._run([sys.executable, str(Path(__file__).with_name("killed.py")), str(after), *words], {})
+
+    def _run(self, command: Sequence[str], env: Mapping[str, str]) -> Told:
         paths = os.pathsep.join(str(REPOSITORY / root) for root in ("cli", "functions", "glue_jobs"))
         done = subprocess.run(
-            [sys.executable, "-m", "meshplane_cli", *words],
+            command,
             cwd=self.root,
             env={**os.environ, **self.stack.env(), "PYTHONPATH": paths, **env},
             capture_output=True,
@@ -70,22 +78,35 @@ class Account:
         return max((row["number"] for row in self.stack.requests()), default=0)
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+@contextmanager
+def opened(root: Path) -> Iterator[Account]:
     """Seeded with the baseline; nothing of the plane is there. No job runs: no JVM."""
-    root = tmp_path_factory.mktemp("delivery")
     for name in ("domain.json", "template.yaml"):
         shutil.copy(REPOSITORY / name, root)
     for part in PARTS:
         shutil.copytree(REPOSITORY / part, root / part, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
     before = dict(os.environ)
-    os.environ.update(MESHPLANE_LOCAL_DIR=str(root / ".meshplane"), MESHPLANE_LOCAL_PORT="0", MESHPLANE_LOCAL_WARM="0")
+    os.environ.pop("MESHPLANE_LOCAL_DIR", None)
+    os.environ.update(MESHPLANE_LOCAL_PORT="0", MESHPLANE_LOCAL_WARM="0")
     stack = stacks.up(root, deploy=False)
     seed.seed(cache(stack.client), stack.naming, stack.place.domain(), root)
     yield Account(root, stack)
     stacks.down(root)
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with opened(tmp_path_factory.mktemp("delivery")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def twin(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Another one with the same files."""
+    with opened(tmp_path_factory.mktemp("twin")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Runs a workflow's `run:` lines in order, as a runner does, and keeps what its `uses:` steps would keep. Nothing else is known of GitHub.
 
-Expressions are looked up, not evaluated: one that a test does not give is a fault of the test.
+No AWS is in reach of a line before the step that assumes a role; from then on it is that role's. Expressions are looked up, not evaluated:
+one that a test does not give is a fault of the test.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from ruamel.yaml import YAML
 
+from meshplane_cli.local import callers
+
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 _KEEPS = "actions/upload-artifact@"
+_ASSUMES = "aws-actions/configure-aws-credentials@"
+_OWN = ("AWS_", "MESHPLANE_", "GITHUB_")  # variables of whoever runs the tests
 
 
 class StepFailedError(AssertionError):
@@ -80,10 +85,10 @@ class GitHub:
 
 @dataclass(frozen=True)
 class Runner:
-    """Where the lines run: a checkout, with the environment that reaches its AWS."""
+    """Where the lines run: a checkout, the endpoint of its AWS, its repository on GitHub."""
 
     root: Path
-    env: Mapping[str, str]
+    endpoint: str
     github: GitHub
 
     def run(
@@ -97,18 +102,35 @@ class Runner:
             path.parent.mkdir(exist_ok=True)
             path.write_text("", encoding="utf-8")
         told: dict[str, str] = {}
+        role: dict[str, str] = {}
         for step in declared["steps"]:
-            known = {**given, **{f"env.{key}": value for key, value in _pairs(files["GITHUB_ENV"]).items()}}
+            known = {
+                **given,
+                **{f"env.{key}": value for key, value in _pairs(files["GITHUB_ENV"]).items()},
+                **{f"steps.versions.outputs.{key}": value for key, value in _pairs(files["GITHUB_OUTPUT"]).items()},
+            }
             if "run" in step:
                 env = {key: _filled(str(value), known) for key, value in {**declared.get("env", {}), **step.get("env", {})}.items()}
-                env |= {**_pairs(files["GITHUB_ENV"]), **{name: str(path) for name, path in files.items()}}
+                env |= {**_pairs(files["GITHUB_ENV"]), **{name: str(path) for name, path in files.items()}, **role}
                 told[step["name"]] = "" if step["name"] in leave_out else self._line(step["name"], step["run"], env)
+            elif step["uses"].startswith(_ASSUMES):
+                role = self._assumed({key: _filled(str(value), known) for key, value in step["with"].items()})
             elif step["uses"].startswith(_KEEPS):
                 assert (self.root / step["with"]["path"]).is_file(), "the artifact's file was never written"
                 self.github.artifacts.add(_filled(step["with"]["name"], known))
             if step["name"] == stop_after:
                 break
         return told
+
+    def _assumed(self, given: Mapping[str, str]) -> dict[str, str]:
+        """What the action leaves in the environment, and where the AWS is that takes it."""
+        region = given["aws-region"]
+        return {
+            **callers.of_role(given["role-to-assume"]),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
 
     def _line(self, name: str, line: str, env: Mapping[str, str]) -> str:
         assert not _EXPRESSION.search(line), f"{name}: an expression in a run line could be code of somebody else's"
@@ -117,8 +139,8 @@ class Runner:
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", line],
             cwd=self.root,
             env={
-                **os.environ,
-                **self.env,
+                **{key: value for key, value in os.environ.items() if not key.startswith(_OWN)},
+                "AWS_EC2_METADATA_DISABLED": "true",
                 **env,
                 "GITHUB_API_URL": self.github.url,
                 "GITHUB_REPOSITORY": "acme/retail",

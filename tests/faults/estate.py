@@ -6,12 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
-from types import SimpleNamespace
+from functools import cache
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from pyiceberg.catalog.glue import GlueCatalog
 from werkzeug.serving import make_server
@@ -42,39 +43,43 @@ def served() -> tuple[Turnstile, str]:
     return turnstile, f"http://127.0.0.1:{server.server_address[1]}"
 
 
+_asking = threading.local()
+"""`key`: as whom the requests of this thread are signed."""
+
+
+class _Asking(Credentials):
+    """Making a client costs more than all that a plan asks of it: they are made once, and sign as the thread that asks."""
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return ReadOnlyCredentials(getattr(_asking, "key", "test"), "test", None)
+
+
 @cache
-def _session() -> boto3.Session:
-    """One, so that the services' models are read once."""
-    return boto3.Session("test", "test", region_name=NAMING.region)
-
-
-class _Signed(table_estate.Served):
-    """Clients of the server that sign as `key`."""
-
-    def __init__(self, key: str) -> None:
-        make = partial(_session().client, aws_access_key_id=key, aws_secret_access_key="test")
-        super().__init__(SimpleNamespace(client=make, events=SimpleNamespace(register=lambda *_: None)))  # type: ignore[arg-type]
+def _clients() -> table_estate.Served:
+    session = botocore.session.get_session()
+    session._credentials = _Asking("test", "test")
+    return table_estate.Served(boto3.Session(botocore_session=session, region_name=NAMING.region))
 
 
 class Faulty:
     """`judged`: the snapshots that a record with a verdict of yes named. `wrong`: what was found at a write that must never be."""
 
-    def __init__(self, estate: Estate, turnstile: Turnstile, url: str, local: threading.local) -> None:
-        self.estate, self.turnstile, self.url, self._local = estate, turnstile, url, local
+    def __init__(self, estate: Estate, turnstile: Turnstile, url: str) -> None:
+        self.estate, self.turnstile, self.url = estate, turnstile, url
         self.judged: set[int] = set()
         self.base: int | None = None
         self.wrong: list[str] = []
         turnstile.judge = self._judge
 
     def act_as(self, key: str) -> Any:
-        """This thread's handler uses clients that sign as `key`. Returns them."""
-        self._local.clients = made = _Signed(key)
-        return made
+        """From now on this thread's requests are signed as `key`. Returns the clients."""
+        _asking.key = key
+        return _clients()
 
     def catalog(self, key: str) -> GlueCatalog:
         """Stock pyiceberg, all of whose requests sign as `key`."""
         storage = {"s3.endpoint": self.url, "s3.access-key-id": key, "s3.secret-access-key": "test", "s3.region": NAMING.region}
-        return GlueCatalog("glue", client=_Signed(key)("glue"), **storage)
+        return GlueCatalog("glue", client=self.act_as(key)("glue"), **storage)
 
     def raw(self) -> dict[str, Any]:
         """The metadata that the catalog names, as it stands there."""
@@ -100,10 +105,11 @@ class Faulty:
 def faulty() -> Iterator[Faulty]:
     """An empty estate with one gated table, `orders`."""
     turnstile, url = served()
-    local = threading.local()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_estate, "endpoint", lambda: url)
+        clients = _clients()
+        patch.setattr(table_estate, "Served", lambda _: clients)
         turnstile.begin(None, {})
         with publishing_world.estate(patch) as estate:
-            patch.setattr(wiring, "clients", lambda: local.clients)
-            yield Faulty(estate, turnstile, url, local)
+            patch.setattr(wiring, "clients", lambda: clients)
+            yield Faulty(estate, turnstile, url)

@@ -14,7 +14,7 @@ from tests.aws.table_estate import loaded
 from tests.faults.estate import BUCKET, DATABASE, TABLE, Faulty, faulty
 from tests.faults.spark_fleet import Fleet
 from tests.faults.turnstile import Mode
-from tests.faults.writers import Writer, by_pyiceberg, faults
+from tests.faults.writers import Job, Writer, by_pyiceberg, faults
 
 WRITES = 16  # an undisturbed run makes 13; what dies, or is overtaken, makes some again
 BASE = 5  # rows of before the first run
@@ -37,18 +37,7 @@ def play(seed: int) -> Finding:
         world.estate.table("orders", rows=BASE)
         world.base = world.raw()["refs"]["main"]["snapshot-id"]
         world.estate.state([gated("orders")])
-        writers = [
-            Writer(
-                world,
-                f"w{at}",
-                f"daily-2030010203040{at}-{rng.getrandbits(40):010x}",
-                tuple(range(100 * (at + 1), 100 * (at + 1) + rng.randint(1, 5))),
-                rng.random() < 0.85,
-                faults(rng, WRITES),
-                by_pyiceberg,
-            )
-            for at in range(rng.choice((2, 2, 3, 4)))
-        ]
+        writers = _writers(world, rng, rng.choice((2, 2, 3, 4)), by_pyiceberg)
         run(world, writers, random.Random(rng.getrandbits(32)))
         return judged(seed, world, writers)
 
@@ -62,20 +51,24 @@ def play_spark(seed: int, fleet: Fleet) -> Finding:
         head = world.raw().get("refs", {}).get("main")
         world.base = head["snapshot-id"] if head else None
         world.estate.state([fleet.gated])
-        writers = [
-            Writer(
-                world,
-                f"w{at}",
-                f"daily-2030010203040{at}-{rng.getrandbits(40):010x}",
-                tuple(range(100 * (at + 1), 100 * (at + 1) + rng.randint(1, 5))),
-                rng.random() < 0.85,
-                faults(rng, WRITES),
-                fleet.job,
-            )
-            for at in range(2)
-        ]
+        writers = _writers(world, rng, 2, fleet.job)
         run(world, writers, None)
         return judged(seed, world, writers)
+
+
+def _writers(world: Faulty, rng: random.Random, count: int, job: Job) -> list[Writer]:
+    return [
+        Writer(
+            world,
+            f"w{at}",
+            f"daily-2030010203040{at}-{rng.getrandbits(40):010x}",
+            tuple(range(100 * (at + 1), 100 * (at + 1) + rng.randint(1, 5))),
+            rng.random() < 0.85,
+            faults(rng, WRITES),
+            job,
+        )
+        for at in range(count)
+    ]
 
 
 def run(world: Faulty, writers: list[Writer], rng: random.Random | None) -> None:
@@ -138,6 +131,6 @@ def covered(findings: list[Finding]) -> Counter[tuple[str, str]]:
     return sum((finding.suffered for finding in findings), Counter())
 
 
-STEPS = ("data", "manifest", "manifest list", "metadata", "catalog", "run record", "publish record", "PutEvents")
-"""Every kind of write that a run makes, in the order in which it makes them."""
+STEPS = ("cleanup", "data", "manifest", "manifest list", "metadata", "catalog", "run record", "publish record", "PutEvents")
+"""Every kind of write that a run of pyiceberg makes."""
 MODES = tuple(Mode)

@@ -171,4 +171,6 @@ def _step(environ: Mapping[str, Any]) -> str:
     if query == "uploads" or query.startswith("partNumber"):
         return ""  # of an object in parts only the completion writes
     path = environ["PATH_INFO"]
+    if environ["REQUEST_METHOD"] == "DELETE" or path.endswith("/"):
+        return "cleanup"  # pyiceberg's, of what it could not commit; Arrow leaves the folder's own key
     return next((step for pattern, step in _STEPS if pattern.search(path)), f"{environ['REQUEST_METHOD']} {path.rpartition('/')[2]}")

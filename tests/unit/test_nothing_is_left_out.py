@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 DEV = (ROOT / "dev").read_text(encoding="utf-8")
 RUN = DEV[DEV.index("run_tests() {") : DEV.index("\n}\n", DEV.index("run_tests() {"))]
 PLAIN, HEAVY = (set(names.split()) for names in re.findall(r"for folder in ([a-z0-9 ]+); do", RUN))
-PLAIN |= set(re.findall(r'pytest -q -n 2 tests/(\w+) -m "not spark"', RUN))
+PLAIN |= set(re.findall(r'pytest -q -n 4 tests/(\w+) -m "not spark"', RUN))
 WHOLE = {name for names in re.findall(r"^ +([a-z0-9 |]+)\) ", RUN, re.MULTILINE) for name in names.split(" | ")}
 FOLDERS = sorted({path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")})
 MARK = re.compile(r"pytest\.mark\.(spark|local)\b")

@@ -18,7 +18,7 @@ from tests.jobs.job_world import ACCOUNT, REGION, World, bucket
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)  # before the first module begins: what is set within one ends with it
 def aws() -> Iterator[str]:
     """The endpoint of a moto server with the repairs of the embedded AWS, in this process, on loopback."""
     from moto.server import ThreadedMotoServer

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e import recorded
 from tests.e2e.plane import Plane, plane_in
 from tests.e2e.runbook_pages import steps
-from tests.e2e.test_sources_to_refined import FIRST, OUTSIDE, STOCK, checkout
+from tests.e2e.test_sources_to_refined import FIRST, OUTSIDE, checkout
 from tests.jobs.servers import broker
 from tests.sources.apis import TOKEN, Answer, Shop, as_json, serving
 
@@ -60,6 +60,12 @@ pipelines:
     triggers: {{ yearly: {{ schedule: cron(0 4 1 1 ? *), enabled: {enabled} }} }}
     steps: [{{ ingest: orders }}, load_orders]
   stream: {{ steps: [{{ ingest: events }}, load_stock] }}
+"""
+STOCK = """SELECT id, amount, at FROM (
+  SELECT CAST(get_json_object(payload, '$.id') AS bigint) AS id, CAST(get_json_object(payload, '$.amount') AS int) AS amount,
+    CAST(get_json_object(payload, '$.at') AS timestamp) AS at,
+    row_number() OVER (PARTITION BY get_json_object(payload, '$.id') ORDER BY get_json_object(payload, '$.at') DESC) AS place
+  FROM events_raw WHERE fault IS NULL) WHERE place = 1
 """
 WINDOW = "2030-01-08"
 LATER = '{"id": 7, "amount": 7, "at": "2030-01-02T00:00:00Z"}'

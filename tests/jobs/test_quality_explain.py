@@ -20,11 +20,25 @@ ROW_RULES = (
 )
 
 
-def _queries(spark: Any) -> list[str]:
-    """The plans of all queries so far that aggregate; commands (views) do not."""
+def _executions(spark: Any) -> Any:
+    """Everything that was executed so far and is still known, oldest first."""
     spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
     found = spark._jsparkSession.sharedState().statusStore().executionsList()
-    plans = [found.apply(at).physicalPlanDescription() for at in range(found.size())]
+    return found.toIndexedSeq()
+
+
+def _newest(spark: Any) -> int:
+    found = _executions(spark)
+    return int(found.apply(found.size() - 1).executionId()) if found.size() else -1
+
+
+def _queries(spark: Any, since: int) -> list[str]:
+    """The plans of all later queries that aggregate; commands (views) do not."""
+    found, plans = _executions(spark), []
+    for at in reversed(range(found.size())):
+        if found.apply(at).executionId() <= since:
+            break
+        plans.append(found.apply(at).physicalPlanDescription())
     return [plan for plan in plans if "Aggregate" in plan]
 
 
@@ -50,7 +64,7 @@ def test_spark_runs_as_many_queries_as_explain_says(spark: Any, rules: tuple[Rul
     frame = spark.sql("select id % 1000 as id, 'a' v from range(0, 100, 1, 2)")  # a bare range is known to be clustered
     gate = Gate("t", rules)
     costs = explain(gate, proven)
-    before = len(_queries(spark))
+    before = _newest(spark)
     around = Surroundings(
         state=lambda: frame,
         other=lambda name: frame,
@@ -61,7 +75,7 @@ def test_spark_runs_as_many_queries_as_explain_says(spark: Any, rules: tuple[Rul
         proven=proven,
     )
     results = judge(gate, tally(frame, gate), around)
-    ran = _queries(spark)[before:]
+    ran = _queries(spark, before)
     spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
     assert {result.outcome for result in results.values()} <= {"passed"}, results
     assert len(ran) == sum(cost.queries for cost in costs), text(costs)

@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEV = (ROOT / "dev").read_text(encoding="utf-8")
-RUN = DEV[DEV.index("run_tests() {") : DEV.index("\n}\n", DEV.index("run_tests() {"))]
-PLAIN, HEAVY = (set(names.split()) for names in re.findall(r"for folder in ([a-z0-9 ]+); do", RUN))
+RUN, HEAVIER = (DEV[DEV.index(f"{name}() {{") : DEV.index("\n}\n", DEV.index(f"{name}() {{"))] for name in ("run_tests", "heavy"))
+PLAIN, *LOOPS = (set(names.split()) for names in re.findall(r"for folder in ([a-z0-9 ]+); do", RUN))
 PLAIN |= set(re.findall(r'pytest -q -n 4 tests/(\w+) -m "not spark"', RUN))
-WHOLE = {name for names in re.findall(r"^ +([a-z0-9 |]+)\) ", RUN, re.MULTILINE) for name in names.split(" | ")}
+HEAVY = set().union(*LOOPS) | set(re.findall(r"^  heavy (\w+) ", RUN, re.MULTILINE))
+WHOLE = {name for names in re.findall(r"^ +([a-z0-9 |]+)\) ", HEAVIER, re.MULTILINE) for name in names.split(" | ")}
 FOLDERS = sorted({path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")})
 MARK = re.compile(r"pytest\.mark\.(spark|local)\b")
 

@@ -30,7 +30,7 @@ Eventually = Callable[..., Any]
         ("iam", "list_users", {}),
         ("ec2", "describe_instances", {}),
         ("lambda", "list_layers", {}),
-        ("cloudwatch", "list_dashboards", {}),
+        ("cloudwatch", "describe_anomaly_detectors", {}),
         ("stepfunctions", "list_activities", {}),
         ("athena", "list_work_groups", {}),
         ("sts", "get_session_token", {}),

@@ -62,6 +62,6 @@ def test_what_is_recorded_is_what_the_simulator_asks(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(recorded, "_used", type(recorded._used)(set))
     for action in ("dynamodb:Query", "s3:PutObject"):
         assert action in every_action()
-        recorded.keep(Answering("f01-glue-sales-dev", action))  # type: ignore[arg-type]
+        recorded.keep(Answering("f01-glue-sales-dev", action))  # type: ignore[arg-type]  # all that keep asks of a stack
     with pytest.raises(AssertionError, match="iam:CreateUser"):
-        recorded.keep(Answering("f01-meshplane-start-run-dev", "iam:CreateUser"))  # type: ignore[arg-type]
+        recorded.keep(Answering("f01-meshplane-start-run-dev", "iam:CreateUser"))  # type: ignore[arg-type]  # all that keep asks of a stack

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from dp_foundation.builtin import files, merge
+from dp_foundation.builtin import files, merge, sql
 from dp_foundation.contracts import land
 from dp_foundation.contracts.quarantine import COLUMNS
 from dp_foundation.errors import DataError, SchemaMismatchError
-from dp_foundation.io.writers import write_iceberg
+from dp_foundation.io.writers import merge_iceberg, write_iceberg
 from meshplane.model.rules import Contract, Gate, Rule, implied
-from tests.jobs.job_world import World
+from tests.jobs.job_world import World, bucket
 
 pytestmark = pytest.mark.spark
 JOB = {"reads": [{"table": "raw"}], "writes": [{"table": "orders", "mode": "merge"}], "use": "merge", "with": {}}
@@ -131,3 +131,38 @@ def test_a_file_drop_and_a_frame_of_a_job_land_the_same_way(world: World, spark:
     }
     with pytest.raises(SchemaMismatchError, match="has no column more"):
         land(spark.sql("select 1 id, 2 more"), "orders")
+
+
+def test_what_a_job_writes_by_itself_is_held_against_the_contract(world: World, spark: Any) -> None:
+    currencies = Rule("currencies", "in_set", ("currency",), {"values": ["EUR", "USD"]}, threshold_percent="50")
+    prefix, orders, quarantine = _orders(world, currencies)
+    world.put(f"{prefix}a.csv", ROWS)
+    world.put("orders.sql", "select id, amount, currency from raw")
+    path = f"s3://{bucket('raw')}/orders.sql"
+    world.start({"reads": [{"table": "raw"}], "writes": [{"table": "orders", "mode": "append"}], "use": "sql", "sql": path})
+    sql.run()
+    assert [row[0] for row in world.rows(orders)] == [1, 6]
+    assert sorted(_kept(spark, quarantine)) == ["1.005", "4", "5", "twelve"]
+    [verdict] = world.outbox()["verdicts"]
+    assert (verdict["quarantined"], verdict["rows"], verdict["passed"]) == (4, 2, True)
+
+    world.start({"writes": [{"table": "orders", "mode": "merge"}]}, "r2")
+    rows = spark.sql("select 1L id, 'USD' currency, false gone union all select 6, null, true union all select 9, 'XXX', false")
+    merge_iceberg(rows, "orders", deleted="gone")
+    # Columns that the frame does not have keep what they hold, and who asks for a deletion needs the key alone.
+    assert [(row[0], str(row[1]), row[2]) for row in world.rows(orders)] == [(1, "1.50", "USD")]
+    spark.catalog.refreshTable(quarantine)
+    [kept] = [json.loads(row["row"]) for row in spark.table(quarantine).where("run_id = 'r2'").collect()]
+    assert kept == {"id": 9, "currency": "XXX", "gone": False}
+
+
+def test_a_frame_that_cannot_fit_is_refused_and_a_discarded_column_left_out(world: World, spark: Any) -> None:
+    _, orders, quarantine = _orders(world)
+    world.start({"writes": [{"table": "orders", "mode": "append"}]})
+    for bad in ("1.5D id", "1L id, 2 more", "1L id, 2L ID"):
+        with pytest.raises(SchemaMismatchError):
+            write_iceberg(df=spark.sql(f"select {bad}"), table="orders")
+    world.tables["orders"]["gate"]["contract"]["columns"] = "discard_value"
+    world.start({"writes": [{"table": "orders", "mode": "append"}]}, "r2")
+    write_iceberg(df=spark.sql("select 1L id, 2 more"), table="orders")
+    assert ([row[0] for row in world.rows(orders)], spark.table(quarantine).count()) == ([1], 0)

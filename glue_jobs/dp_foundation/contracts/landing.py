@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 from urllib.parse import unquote
 
 from dp_foundation.builtin import mapping
-from dp_foundation.config.arguments import Table
-from dp_foundation.contracts import quarantine
+from dp_foundation.config.arguments import Column, Table
+from dp_foundation.contracts import arriving, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import raw
 from dp_foundation.io.merge import DELETED
@@ -71,22 +71,28 @@ def landed(frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str
         return
     from pyspark.sql import functions as F
 
-    marked, faults = _marked(_staged(frame, mapped), mapped, table)
+    known = [*(m.name for m in mapped), *OURS, *((*(c.name for c in source.columns), *source.hive_partition) if source else ())]
+    brought = arriving.plan(frame, known, table)
+    every = (*mapped, *(one.mapped for one in brought))
+    marked, faults = _marked(_staged(frame, every), every, table, brought)
     marked = marked.persist()
     try:
         kept = [f for f in faults if f.mode == "quarantine_row"]
         out = F.lit(False)
         for fault in kept:
             out = out | F.col(fault.flag)
-        count = _counted(marked, faults, out, table, what)
+        count = _counted(marked, faults, out, table, what, [one.mapped.name for one in brought])
         if any(count[f.flag] for f in faults):
             bad = _bad(marked, faults)
             if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
-                bad = _bad(_marked(_staged(_placed(bad, frame, source), mapped), mapped, table)[0], faults)
+                bad = _bad(_marked(_staged(_placed(bad, frame, source), every), every, table, brought)[0], faults)
             _put_aside(bad, table, place, again=ROW in frame.columns)
         if count["__rows"] and count["__out"] == count["__rows"]:
             raise DataError(f"{what}: each of {count['__rows']} rows breaks the contract; they are in {place.identifier}")
-        yield marked.where(~out).select(*(_value(m.name, faults) for m in mapped)), count["__rows"] - count["__out"]
+        written = (*mapped, *arriving.taken(frame.sparkSession, table, brought, count))
+        rows = marked.where(~out).select(*(_value(m.name, faults) for m in written))
+        rows._meshplane_landed = table.logical  # told by `is_landed`
+        yield rows, count["__rows"] - count["__out"]
     finally:
         marked.unpersist()
 
@@ -98,16 +104,21 @@ def land_frame(df: Any, table: str) -> Any:
         raise SchemaMismatchError(f"{target.identifier} is not declared: only the manifest's tables have a contract")
     names = {column.name.lower() for column in target.table.columns}
     extra = [name for name in columns(df) if name.lower() not in names]
-    mode = (target.table.gate.contract if target.table.gate else {}).get("columns", "freeze")
-    if extra and mode != "discard_value":
+    mode = arriving.mode(target.table)
+    if extra and mode != "discard_value" and not arriving.asked(target.table):
         raise SchemaMismatchError(
             f"{target.identifier} has no column {', '.join(extra)} (contract.columns: {mode}); mend: declare it in the manifest"
         )
-    if extra:
+    if extra and mode == "discard_value":
         get_logger(__name__).warning("%s: columns that are not declared are left out: %s", target.identifier, ", ".join(extra))
     mapped = mapping.plan(columns(df), target.table.columns, {})
     context = landed(df, mapped, target.table, f"landing in {target.table.logical}")
     return context.__enter__()[0]
+
+
+def is_landed(frame: Any, table: Table) -> bool:
+    """Whether the frame is what landing gave for this table, as it gave it."""
+    return bool(frame.__dict__.get("_meshplane_landed") == table.logical)
 
 
 def columns(frame: Any) -> list[str]:
@@ -123,6 +134,9 @@ def _staged(frame: Any, mapped: Sequence[mapping.Mapped]) -> Any:
 
 def _placed(bad: Any, frame: Any, source: Table) -> Any:
     """The files that hold bad rows once more, each record with its position."""
+    known = {name.lower() for name in (*(column.name for column in source.columns), *source.hive_partition, *OURS)}
+    more = [Column(field.name, field.dataType.simpleString()) for field in frame.schema.fields if field.name.lower() not in known]
+    source = replace(source, columns=(*source.columns, *more))
     held = [row[0] for row in bad.select(SOURCE).distinct().collect()]
     files = [file for file in files_of(source) if any(unquote(path).endswith(f"/{file.key}") for path in held)]
     lines = LINE if LINE in frame.columns else ""
@@ -134,7 +148,7 @@ def _around(frame: Any) -> list[Any]:
     from pyspark.sql import functions as F
 
     have = set(frame.columns)
-    row = F.col(ROW) if ROW in have else F.struct(*(f"`{name}`" for name in columns(frame))).alias(GIVEN)
+    row = F.col(ROW) if ROW in have else F.struct(*map(arriving.quoted, columns(frame))).alias(GIVEN)
     source = F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)
     return [row, source, *(F.col(name) for name in (LINE, POSITION) if name in have)]
 
@@ -152,7 +166,9 @@ def _told(marked: Any, faults: Sequence[Fault]) -> Any:
     return marked.withColumn(ROW, F.when(broken_at_all, text)).drop(GIVEN, LINE)
 
 
-def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tuple[Any, list[Fault]]:
+def _marked(
+    staged: Any, mapped: Sequence[mapping.Mapped], table: Table, brought: Sequence[arriving.Brought] = ()
+) -> tuple[Any, list[Fault]]:
     """The cast columns, each way of breaking the contract as a flag, the row as text where it breaks something."""
     modes = {**_DEFAULTS, **(table.gate.contract if table.gate else {})}
     types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
@@ -161,9 +177,9 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
     flags: list[str] = []
     faults: list[Fault] = []
 
-    def fault(entity: str, column: str, condition: str) -> None:
+    def fault(entity: str, column: str, condition: str, mode: str = "") -> None:
         # A required column has no null to fall back to.
-        mode = "quarantine_row" if modes[entity] == "discard_value" and column in required else modes[entity]
+        mode = "quarantine_row" if modes[entity] == "discard_value" and column in required else mode or modes[entity]
         faults.append(Fault(entity, column, "", mode, f"__f{len(faults)}"))
         flags.append(f"coalesce({condition}, false) AS `{faults[-1].flag}`")
 
@@ -179,6 +195,9 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
         if m.name in required:
             # A row that asks for a deletion needs its key alone.
             fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
+    for one in brought:
+        if one.mode != "evolve":
+            fault("columns", one.mapped.name, f"{arriving.quoted(one.mapped.name)} IS NOT NULL", one.mode)
     kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION) if name in types]
     marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
@@ -190,10 +209,12 @@ def _marked(staged: Any, mapped: Sequence[mapping.Mapped], table: Table) -> tupl
     return _told(marked, faults), faults
 
 
-def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str) -> dict[str, int]:
+def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, brought: Sequence[str]) -> dict[str, int]:
+    """How many rows there are, how many stay out, break what, and of those that land have a value in a column that they brought."""
     from pyspark.sql import functions as F
 
     asked = [F.count(F.lit(1)).alias("__rows"), F.count(F.when(out, 1)).alias("__out")]
+    asked += [F.count(F.when(~out & F.col(arriving.quoted(name)).isNotNull(), 1)).alias(name) for name in brought]
     row = marked.agg(*asked, *(F.count(F.when(F.col(f.flag), 1)).alias(f.flag) for f in faults)).first()
     count = {name: int(value) for name, value in row.asDict().items()}
     frozen = [f for f in faults if f.mode in ("freeze", "evolve") and count[f.flag]]

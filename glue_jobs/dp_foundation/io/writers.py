@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dp_foundation.config.arguments import invocation
+from dp_foundation.contracts.writing import judged
 from dp_foundation.errors import TableRefusedError
 from dp_foundation.io import align, undeclared, window
 from dp_foundation.io.commits import commit
@@ -24,7 +25,8 @@ def write_iceberg(df: Any, table: str, mode: str = "append", path: str = "", cat
     """Write a frame to an Iceberg table in one commit.
 
     `mode`: `append`; `merge` (by the declared key); `overwrite_window` (replaces the rows of the run's window, or without a window the
-    partitions that the frame touches); `overwrite` (replaces all rows). `path` is where an undeclared table is created when it is not
+    partitions that the frame touches); `overwrite` (replaces all rows). Rows that break a written contract of the table go to its
+    quarantine as at landing. `path` is where an undeclared table is created when it is not
     there; for a declared one it is ignored, with a warning. Raises SchemaMismatchError, DataError, TableRefusedError.
     """
     if mode not in MODES:
@@ -38,7 +40,12 @@ def write_iceberg(df: Any, table: str, mode: str = "append", path: str = "", cat
     if mode == "merge":
         merge_iceberg(df, table, catalog_db=catalog_db)
         return
-    target = branches.opened(spark, target)
+    with judged(df, target) as (rows, _):
+        _write(rows, branches.opened(spark, target), mode)
+
+
+def _write(df: Any, target: Target, mode: str) -> None:
+    spark = df.sparkSession
     rows = _window(target) if mode == "overwrite_window" else None
 
     def write() -> None:
@@ -83,7 +90,8 @@ def merge_iceberg(
     if late not in ("", *LATE):
         raise TableRefusedError(f"late {late!r}; allowed: {', '.join(LATE)}")
     latest = (latest_by,) if isinstance(latest_by, str) else tuple(latest_by)
-    merge(df, branches.opened(df.sparkSession, target), How(chosen, latest, deleted, late))
+    with judged(df, target, deleted) as (rows, mark):
+        merge(rows, branches.opened(df.sparkSession, target), How(chosen, latest, mark, late))
 
 
 def _writer(frame: Any, target: Target) -> Any:

@@ -18,7 +18,7 @@ from dp_foundation.builtin import mapping, replay
 from dp_foundation.builtin.declared import job, mode, one_write, options, recorded
 from dp_foundation.config.arguments import Table
 from dp_foundation.config.settings import get_config
-from dp_foundation.contracts import landing
+from dp_foundation.contracts import arriving, landing
 from dp_foundation.errors import ConfigError
 from dp_foundation.io import raw
 from dp_foundation.io.placing import copy_once, register
@@ -61,8 +61,10 @@ def _drop() -> Table:
 
 
 def _land_rows(drop: Table, target: Table, files: Sequence[FileVersion]) -> None:
-    frame = raw.read(get_spark(app_name=f"files {target.logical}"), drop, files, landing.SOURCE, landing.line(target))
-    _land(drop, target, frame)
+    spark = get_spark(app_name=f"files {target.logical}")
+    more = raw.undeclared(spark, drop, files) if arriving.asked(target) else ()
+    held = replace(drop, columns=(*drop.columns, *more))
+    _land(drop, target, raw.read(spark, held, files, landing.SOURCE, landing.line(target)))
 
 
 def _land(drop: Table, target: Table, frame: Any, again: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from dp_foundation.builtin import mapping, replay
 from dp_foundation.builtin.declared import one_read, one_write, options, recorded
 from dp_foundation.config.arguments import Table
-from dp_foundation.contracts import landing
+from dp_foundation.contracts import arriving, landing
 from dp_foundation.io import history
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.readers import read_table
@@ -31,7 +31,9 @@ def run() -> None:
     if asked is not None:
         frame = replay.rows(spark, source, target, asked)
     else:
-        frame = read_table(spark, source.logical, source_file=landing.SOURCE, malformed=landing.line(target))
+        frame = read_table(
+            spark, source.logical, source_file=landing.SOURCE, malformed=landing.line(target), undeclared=arriving.asked(target)
+        )
     mapped = _mapped(landing.columns(frame), target, given)
     with landing.landed(frame, mapped, target, f"merge into {target.logical}", source) as (rows, count):
         current = begin()

@@ -8,13 +8,14 @@ docs/decisions/0008 says why there is no job of its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dp_foundation import storage
 from dp_foundation.builtin.declared import job
 from dp_foundation.config.arguments import Table
-from dp_foundation.contracts import landing, quarantine
+from dp_foundation.contracts import arriving, landing, quarantine
 from dp_foundation.errors import ConfigError
 from dp_foundation.io.tables import Target
 from dp_foundation.run.current import Current, begin
@@ -58,7 +59,8 @@ def rows(spark: Any, source: Table, target: Table, wanted: Asked) -> Any:
     # At one snapshot: landing writes to the quarantine while these rows are in use.
     found = spark.sql(f"SELECT snapshot_id FROM {place.identifier}.refs WHERE name = 'main'").first()  # noqa: S608  our own table
     held = spark.read.option("snapshot-id", str(found[0])).table(place.identifier) if found else spark.table(place.identifier)
-    return _parsed(held.where(held["replayed_by"] == current.run.run_id), source)
+    waiting = held.where(held["replayed_by"] == current.run.run_id)
+    return _parsed(waiting, source, _undeclared(waiting, source) if arriving.asked(target) else ())
 
 
 def _waiting(spark: Any, current: Current, place: Target, source: Table, target: Table, wanted: Asked) -> str:
@@ -92,12 +94,20 @@ def _text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _parsed(held: Any, source: Table) -> Any:
-    """A row's text as the source's columns. One that they cannot hold any more is a line that does not parse: it stays where it is."""
+def _undeclared(held: Any, source: Table) -> list[str]:
+    """What the rows have beyond the source's columns, as they were when the rows came."""
+    known = {name.lower() for name in (*(column.name for column in source.columns), *source.hive_partition)}
+    keys = held.selectExpr("explode(json_object_keys(row)) AS name").distinct().collect()
+    return sorted({row["name"].lower(): row["name"] for row in keys if row["name"].lower() not in known}.values())
+
+
+def _parsed(held: Any, source: Table, more: Sequence[str]) -> Any:
+    """A row's text as the source's columns, and `more` as text. One that they cannot hold any more is a line that does not parse: it stays
+    where it is."""
     from pyspark.sql import functions as F
 
-    columns = [*((column.name, column.type) for column in source.columns), *((name, "string") for name in source.hive_partition)]
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in [*columns, (landing.LINE, "string")])
+    columns = [*((column.name, column.type) for column in source.columns), *((name, "string") for name in (*source.hive_partition, *more))]
+    schema = ", ".join(f"{arriving.quoted(name)} {kind}" for name, kind in [*columns, (landing.LINE, "string")])
     read = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": landing.LINE, **landing.JSON}
     return held.select(
         F.from_json("row", schema, read).alias("__given"),

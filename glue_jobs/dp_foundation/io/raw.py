@@ -10,18 +10,20 @@ import bz2
 import csv
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any
 
 from dp_foundation import storage
-from dp_foundation.config.arguments import Table
+from dp_foundation.config.arguments import Column, Table
 from dp_foundation.errors import SchemaMismatchError
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.ledger import FileVersion
 
 _HEADER_BYTES = 65536
+_CORRUPT = "__corrupt"
+_FLAT = ("boolean", "bigint", "double")  # what Spark infers of json, but for text
 _BZ2_BYTES = 2 * 1024 * 1024  # a block of bzip2 opens only as a whole, and holds 900 KB
 _GLOB = re.compile(r"([\\{}\[\]*?^])")
 
@@ -43,6 +45,42 @@ def read(
     frames = [_group(spark, table, header, path, keys, malformed) for (header, path), keys in groups.items()]
     frames = [_shaped(frame, table, source_file, malformed, pieces) for frame in frames] or [_empty(spark, table, source_file, malformed)]
     return reduce(lambda a, b: a.unionByName(b), frames)
+
+
+def undeclared(spark: Any, table: Table, files: Sequence[FileVersion]) -> tuple[Column, ...]:
+    """The columns that the files have and the table does not: of a csv its header's, as text; of json every key of a record, by a read of
+    their own; of parquet what each file says of itself. What is nested in json is its text. Raises SchemaMismatchError where files differ
+    in a column's type, or a key is spelled almost as a declared column is."""
+    bucket, _ = storage.split(table.location)
+    keys = [file.key for file in files if file.size > 0]
+    if table.format == "csv":
+        found = [dict.fromkeys(header, "string") for _, header in _headers(table, bucket, keys)]
+    elif table.format == "json" and keys:
+        read = spark.read.options(**_options(table, _CORRUPT)).option("basePath", table.location)
+        kinds = _kinds(read.json([_escaped(bucket, key) for key in keys]))
+        found = [{name: kind if kind in _FLAT else "string" for name, kind in kinds.items() if name != _CORRUPT}]
+    else:
+        found = [_kinds(spark.read.option("basePath", table.location).parquet(_escaped(bucket, key))) for key in keys]
+    return _agreed(found, table)
+
+
+def _kinds(frame: Any) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+
+
+def _agreed(found: Sequence[Mapping[str, str]], table: Table) -> tuple[Column, ...]:
+    declared = {name.lower(): name for name in (*(column.name for column in table.columns), *table.hive_partition)}
+    columns: dict[str, Column] = {}
+    for name, kind in ((name, kind) for one in found for name, kind in one.items() if name):
+        folded = name.lower()
+        known = Column(declared[folded], kind) if folded in declared else columns.setdefault(folded, Column(name, kind))
+        if table.format == "json" and known.name != name:
+            raise SchemaMismatchError(f"{table.logical}: the key {name} is spelled {known.name} elsewhere; mend: spell it in one way")
+        if known.type != kind:
+            raise SchemaMismatchError(
+                f"{table.logical}: {name} is {known.type} in one file and {kind} in another; mend: declare the column, or land them apart"
+            )
+    return tuple(columns.values())
 
 
 def _headers(table: Table, bucket: str, keys: list[str]) -> Iterable[tuple[str, tuple[str, ...]]]:

@@ -6,6 +6,7 @@ Inside a run, a raw table reads as the files that this job has not consumed yet 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dp_foundation.config.arguments import Table, invocation
@@ -25,15 +26,21 @@ def read_iceberg(spark: Any, catalog_db: str = "", table: str = "", columns: Seq
 
 
 def read_table(
-    spark: Any, table: str, catalog_db: str = "", columns: Sequence[str] = (), source_file: str = "", malformed: str = ""
+    spark: Any,
+    table: str,
+    catalog_db: str = "",
+    columns: Sequence[str] = (),
+    source_file: str = "",
+    malformed: str = "",
+    undeclared: bool = False,
 ) -> Any:
     """As `read_iceberg`; `source_file` names a column to add that says which file (or Iceberg table) a row came from. Of a raw table of
     files, `raw.position(source_file)` stands beside it, and `malformed` is one that holds a line that does not parse (without it such a
-    line fails the job)."""
+    line fails the job). `undeclared`: of files also the columns that nobody declared (`raw.undeclared`)."""
     target = find(table, catalog_db)
     chosen = tuple(columns) or _declared_columns(target.table)
     files = target.table if target.table is not None and not target.table.is_iceberg else None
-    frame = _iceberg(spark, target) if files is None else raw.read(spark, files, files_of(files), source_file, malformed)
+    frame = _iceberg(spark, target) if files is None else _files(spark, files, source_file, malformed, undeclared)
     current = begin()
     if current is not None and target.table is not None and target.table.layer == "raw":
         gates.arrived(current, target.table, frame)
@@ -44,6 +51,12 @@ def read_table(
         added = (*((source_file, raw.position(source_file)) if source_file else ()), *((malformed,) if malformed else ()))
     chosen = (*chosen, *added) if chosen else chosen
     return frame.select(*chosen) if chosen else frame
+
+
+def _files(spark: Any, table: Table, source_file: str, malformed: str, undeclared: bool) -> Any:
+    arrived = files_of(table)
+    more = raw.undeclared(spark, table, arrived) if undeclared else ()
+    return raw.read(spark, replace(table, columns=(*table.columns, *more)), arrived, source_file, malformed)
 
 
 def _iceberg(spark: Any, target: Target) -> Any:

@@ -43,6 +43,10 @@ class CliError(Exception):
         """The three lines below the message, as far as they say something."""
         return [(word, text) for word, text in (("found", self.found), ("allowed", self.allowed), ("mend", self.mend)) if text]
 
+    def __str__(self) -> str:
+        """All of it: a traceback is sometimes the only thing that is left of an end."""
+        return "\n".join([self.message, *(f"  {word}: {text}" for word, text in self.rows())])
+
 
 def console(stderr: bool = False) -> Console:
     """A console of now: tests and pipes change what the streams are."""

@@ -55,6 +55,22 @@ def test_it_listens_on_loopback_only(stack: Stack) -> None:
         assert probe.connect_ex(("127.0.0.1", stack.running.port)) == 0
 
 
+def test_an_answer_arrives_in_one_piece(stack: Stack) -> None:
+    """What an SDK for Go reads in two pieces it loses on a busy machine (`server.EmbeddedAws._serve`), and then asks again."""
+    body = b"Action=DescribeSecurityGroups&Version=2016-11-15"
+    head = (
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 "
+        f"Credential={stack.env()['AWS_ACCESS_KEY_ID']}/20260101/{stack.naming.region}/ec2/aws4_request, SignedHeaders=, Signature=\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", stack.running.port), timeout=10) as asked:
+            asked.sendall(head.encode() + body)
+            first = asked.recv(1 << 20)
+            assert first.startswith(b"HTTP/1.1 200 ")
+            assert first.endswith(b"</DescribeSecurityGroupsResponse>"), "the head came alone"
+
+
 def test_the_baseline_is_what_the_functions_read(stack: Stack) -> None:
     naming, parameters = stack.naming, Baseline.parameters(stack.naming)
     found = {row["Name"]: row["Value"] for row in stack.client("ssm").get_parameters(Names=list(parameters.values()))["Parameters"]}

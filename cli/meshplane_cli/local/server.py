@@ -81,6 +81,11 @@ class EmbeddedAws:
         from werkzeug.serving import make_server
 
         class Quiet(MotoRequestHandler):  # type: ignore[misc]
+            # Head and body in one segment. AWS's SDK for Go closes a request's body as soon as the answer's head is there; where its own
+            # writer has not come back by then (an answer within a millisecond, a busy machine), the connection ends before the rest is
+            # read, and the SDK asks again: Terraform then meets what it has just made.
+            wbufsize = 1 << 16
+
             def log(self, *_: Any) -> None:
                 """The front keeps the log of requests."""
 

@@ -20,6 +20,7 @@ from meshplane.aws.iceberg.commit import Commits
 from meshplane.aws.kinds.iceberg_table import IcebergTableAdapter
 from meshplane.errors import Conflict, NotFound, Rejected
 from meshplane.kinds.iceberg_table import KIND, IcebergTableSpec, Term, ownership_properties
+from meshplane.model.evolution import BROUGHT
 from meshplane.model.resource import Id, Want
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
 from tests.aws import table_estate
@@ -416,6 +417,24 @@ def test_what_changed_after_the_plan_is_looked_at_again(estate: Clients) -> None
         update.rename_column("tags", "labels")
     with pytest.raises(Conflict, match="meanwhile"):
         adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+
+
+def test_a_column_that_the_data_brought_stays_until_somebody_declares_it(estate: Clients) -> None:
+    adapter(estate).create(WANT, OWNER)
+    with loaded(estate).update_schema() as update:
+        update.add_column("channel", loaded(estate).schema().find_type("ccy"), doc=BROUGHT)
+    (seen,) = adapter(estate).observe([ID], OWNER, {})
+    assert seen.spec is not None
+    assert (KIND.compare(SPEC, seen.spec), KIND.extra(SPEC, seen.spec)) == ((), ())
+    assert KIND.brought(SPEC, seen.spec) == ("column channel string",)
+    to = replace(SPEC, columns=(*COLUMNS, Field("channel", STRING, doc="Where it was sold")))
+    number = next(one["id"] for one in files.schema(raw(estate))["fields"] if one["name"] == "channel")
+    adapter(estate).update(seen, to, KIND.compare(to, seen.spec), OWNER)
+    (after,) = adapter(estate).observe([ID], OWNER, {})
+    assert after.spec is not None
+    assert (KIND.compare(to, after.spec), KIND.brought(to, after.spec)) == ((), ())
+    [field] = [one for one in files.schema(raw(estate))["fields"] if one["name"] == "channel"]
+    assert (field["id"], field["doc"]) == (number, "Where it was sold")
 
 
 def test_a_column_of_somebody_else_is_reported_and_stays(estate: Clients) -> None:

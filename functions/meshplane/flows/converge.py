@@ -198,5 +198,5 @@ def remember(inventory: Mapping[Id, Known], outcomes: Sequence[Outcome], only: C
         elif action.fingerprint == AT_REST and action.verb is not Verb.DELETE:
             after[action.id] = Known(AT_REST, outcome.mark)
         elif action.verb is not Verb.DELETE:
-            after[action.id] = Known(action.fingerprint, "" if action.extra else outcome.mark)
+            after[action.id] = Known(action.fingerprint, "" if action.extra or action.brought else outcome.mark)
     return after

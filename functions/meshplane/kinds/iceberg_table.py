@@ -122,6 +122,12 @@ class IcebergTable:
         columns = [f"column {path}" for path in _evolution(want, seen).extra]
         return (*columns, *(f"property {key}" for key in sorted(set(seen.properties) - managed)))
 
+    def brought(self, want: IcebergTableSpec, seen: IcebergTableSpec) -> tuple[str, ...]:
+        """Columns that the data brought, as the contract allows it (`columns: evolve`): told, and as good as declared."""
+        if want.tombstone or seen.table_format != want.table_format:
+            return ()
+        return tuple(f"column {column}" for column in _evolution(want, seen).brought)
+
     def resting(self, seen: Seen[IcebergTableSpec]) -> IcebergTableSpec:
         """Itself with a tombstone, everything else as it is."""
         return replace(seen.spec, tombstone=True) if seen.spec else IcebergTableSpec(location="", columns=(), tombstone=True)

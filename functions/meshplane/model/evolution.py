@@ -2,7 +2,8 @@
 
 Columns match by name, ignoring case, plus the declared `renamed_from`; a column leaves only when it is listed in `dropped`. What is
 allowed is Java Iceberg's `TypeUtil.isPromotionAllowed` with add optional, rename, reorder and required → optional (aws-facts B13);
-everything else is refused, with the way out. What nobody declared is `extra`: reported, never touched.
+everything else is refused, with the way out. What nobody declared is `extra`: reported, never touched. Of that, what the data itself
+brought (`contract: { columns: evolve }`) bears BROUGHT as its doc, and is `brought` until somebody declares it.
 
 The target is built as one tree that keeps field ids, rather than as a list of calls on pyiceberg's UpdateSchema, which cannot alter
 a renamed column, takes any decimal scale, and lets `ID` stand beside `id` (aws-facts B10).
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from meshplane.model.resource import Difference, Effect
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType, Type, text
 
+BROUGHT = "Brought by the data; the manifest does not declare it"  # the job library writes it: `dp_foundation.contracts.arriving`
 _WIDER = {("int", "long"), ("float", "double")}
 _OTHER_COLUMN = "add a column of the new type under another name, fill it, then list the old one in `dropped`"
 
@@ -23,12 +25,14 @@ _OTHER_COLUMN = "add a column of the new type under another name, fill it, then 
 @dataclass(frozen=True, slots=True)
 class Evolution:
     """`columns`: the target, each field with the id it has, or 0 where it is new. `differences`: the steps in the order in which they
-    hold one after the other: drop, alter, rename, add, reorder. `extra`: dotted paths that nobody declared.
+    hold one after the other: drop, alter, rename, add, reorder. `extra`: dotted paths that nobody declared and somebody else added,
+    `brought`: columns (`channel string`) that the data added.
     `names`: dotted path as it is → as it will be, of every field that stays."""
 
     columns: tuple[Field, ...]
     differences: tuple[Difference, ...]
     extra: tuple[str, ...]
+    brought: tuple[str, ...]
     names: Mapping[str, str]
 
 
@@ -47,7 +51,7 @@ def evolve(
     walk = _Walk({path.lower() for path in dropped}, {path.lower() for path in pinned}, empty)
     columns = walk.struct(wanted, seen, "", "")
     steps = (*walk.drops, *walk.alters, *walk.renames, *walk.adds, *walk.moves)
-    return Evolution(columns, steps, tuple(walk.extra), walk.names)
+    return Evolution(columns, steps, tuple(walk.extra), tuple(walk.brought), walk.names)
 
 
 def impossible(wanted: tuple[Field, ...], dropped: Collection[str] = ()) -> str:
@@ -81,6 +85,7 @@ class _Walk:
         self.adds: list[Difference] = []
         self.moves: list[Difference] = []
         self.extra: list[str] = []
+        self.brought: list[str] = []
         self.names: dict[str, str] = {}
 
     def struct(self, wanted: tuple[Field, ...], seen: tuple[Field, ...], was: str, path: str) -> tuple[Field, ...]:
@@ -92,7 +97,10 @@ class _Walk:
         stays = {old.id: old for old in left if not self._leaves(old, was)}
         for old in stays.values():
             self._keep_names(old, _join(was, old.name), _join(path, old.name))
-            self.extra.append(_join(was, old.name))
+            if not was and old.doc == BROUGHT:
+                self.brought.append(f"{old.name} {text(old.type)}")
+            else:
+                self.extra.append(_join(was, old.name))
         self._order([f.id for f in kept if f.id], [f.id for f in seen if f.id in {k.id for k in kept}], kept, seen, path)
         return _with_extras(kept, seen, stays)
 
@@ -105,7 +113,13 @@ class _Walk:
         if old.doc != new.doc:
             self.alters.append(Difference(f"columns.{after}.doc", old.doc, new.doc))
         self._requiredness(new, old, after)
-        return replace(old, name=new.name, doc=new.doc, required=new.required, type=self._type(new.type, old.type, before, after))
+        kept = replace(old, name=new.name, doc=new.doc, required=new.required, type=self._type(new.type, old.type, before, after))
+        if old.doc == BROUGHT:
+            told = f"the data brought {before} as {text(old.type)} before it was declared"
+            self.alters = [
+                replace(one, refused=f"{told}. {one.refused}") if _is_of(one, after) and one.refused else one for one in self.alters
+            ]
+        return kept
 
     def _requiredness(self, new: Field, old: Field, path: str) -> None:
         if old.required == new.required:
@@ -254,6 +268,10 @@ def _cycle(renames: Mapping[str, str]) -> list[str]:
         if at == start and len(chain) > 1:
             return sorted(chain)
     return []
+
+
+def _is_of(one: Difference, path: str) -> bool:
+    return one.field == f"columns.{path}" or one.field.startswith(f"columns.{path}.")
 
 
 def _join(path: str, name: str) -> str:

@@ -163,6 +163,7 @@ CODES = (
     "contract-column",
     "contract-rule",
     "contract-unsupported",
+    "contract-mode",
     # alarms and the dashboard
     "alarm-time",
     "alarm-form",

@@ -13,7 +13,6 @@ from meshplane.model.project import Project, Table
 from meshplane.model.types import Field, ListType, Primitive, StructType
 
 ENDING = "_quarantine"
-KEEPING = ("quarantine_row", "discard_value")  # the modes that lose something unless there is a place to keep it
 REPLAY = "meshplane.replay"  # the run's parameter that says what is to be replayed; no declared one can be called so
 
 _TEXT = Primitive("string")
@@ -37,9 +36,10 @@ def quarantines(project: Project) -> Mapping[str, Table]:
 
 
 def needed(table: Table) -> bool:
-    """Whether landing in this table can put something aside."""
+    """Whether landing in this table can put something aside. `evolve` does where the data bring what no table can become."""
     of = table.contract
-    return table.is_iceberg and table.has_contract and any(m in KEEPING for m in (of.types, of.nullability, of.precision, of.enum))
+    modes = (of.columns, of.types, of.nullability, of.precision, of.enum)
+    return table.is_iceberg and table.has_contract and any(mode != "freeze" for mode in modes)
 
 
 def tables(project: Project) -> tuple[Table, ...]:

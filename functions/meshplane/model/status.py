@@ -104,6 +104,7 @@ class Status:
     problems: tuple[Problem, ...] = ()
     drift: tuple[Drift, ...] = ()
     added: tuple[str, ...] = ()  # what somebody else added, and is left alone
+    brought: tuple[str, ...] = ()  # what the data added, as a contract lets it: columns that nobody declared yet
     waiting: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
@@ -140,6 +141,7 @@ class Status:
         lines += [f"waits: {text}" for text in self.waiting]
         lines += [f"drift: {d.object} {d.field}: was {d.was}, is {d.is_}{' (healed)' if d.healed else ''}" for d in self.drift]
         lines += [f"added by somebody else: {text}" for text in self.added]
+        lines += [f"brought by the data: {text}" for text in self.brought]
         lines += [f"what to do: {self.to_do}"] if self.to_do else []
         tail = f"manifest {self.observed_version or '-'}, release {self.release[:12] or '-'}, last applied {self.last_applied or 'never'}"
         return "\n".join([*head, *lines, tail]) + "\n"

@@ -44,6 +44,7 @@ class Judged:
     to_do: str = ""
     drift: tuple[Drift, ...] = ()
     added: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ def judge(
         _mend(synced.reason, plan, verdict),
         _drift(plan, outcomes, wrote),
         tuple(f"{action.id}: {text}" for action in plan.actions for text in action.extra),
+        tuple(f"{action.id}: {text}" for action in plan.actions for text in action.brought),
         waiting,
         tuple(f"{o.action.id}: {o.message}" for o in outcomes if o.state is State.FAILED),
         verdict.held,
@@ -198,6 +200,7 @@ def status(project: str, env: str, judged: Judged, **fields: object) -> Status:
         to_do=judged.to_do,
         drift=judged.drift,
         added=judged.added,
+        brought=judged.brought,
         waiting=judged.waiting,
         failing=judged.failing,
         held=judged.held,

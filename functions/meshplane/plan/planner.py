@@ -64,6 +64,7 @@ class Action:
     withheld: str = ""
     error: str = ""  # the reason word of an error that kept us from looking
     extra: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()  # what the data added, as a contract lets it
     fingerprint: str = ""
     rank: int = 0  # the kind's place in reading order: removals go from the highest down
     want: Want[Any] | None = field(default=None, repr=False)
@@ -101,6 +102,7 @@ class Action:
                 for d in self.differences
             ],
             "extra": list(self.extra),
+            "brought": list(self.brought),
         }
 
 
@@ -262,6 +264,8 @@ class _Planner:
         kind = self.kinds[want.id.kind]
         added = getattr(kind, "extra", None)  # only kinds to which somebody may add without harm have it
         base = replace(base, extra=(*seen.extra, *added(want.spec, seen.spec))) if added else base
+        brought = getattr(kind, "brought", None)
+        base = replace(base, brought=brought(want.spec, seen.spec)) if brought else base
         differences = kind.compare(want.spec, seen.spec)
         refused = [f"{d.field}: {d.refused}" for d in differences if d.refused]
         if refused:

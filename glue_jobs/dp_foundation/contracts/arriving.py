@@ -22,6 +22,7 @@ from dp_foundation.io.tables import Target
 from dp_foundation.logging.logger import get_logger
 
 BROUGHT = "Brought by the data; the manifest does not declare it"  # the column's doc, by which the plane knows it (`model.evolution`)
+HAS = "has "  # before a column's name: the count of rows that land with a value in it
 MOST = 100  # columns in one batch: data whose keys are values would make ever more of them
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}\Z")
 _SAME = ("boolean", "int", "bigint", "float", "double", "date", "timestamp", "timestamp_ntz", "string", "binary")
@@ -61,7 +62,7 @@ def plan(frame: Any, known: Sequence[str], table: Table) -> tuple[Brought, ...]:
         get_logger(__name__).warning("%s: columns that nobody declared are left out: %s", table.logical, ", ".join(f.name for f in fields))
         return ()
     if how != "evolve":
-        return tuple(Brought(Mapped(f.name, quoted(f.name), f.dataType.simpleString()), how) for f in fields)
+        return tuple(Brought(Mapped(_alias(f.name), quoted(f.name), f.dataType.simpleString()), how) for f in fields)
     if len(fields) > MOST:
         raise SchemaMismatchError(
             f"{table.logical}: {len(fields)} columns that nobody declared, among them {fields[0].name}; allowed: {MOST} in a batch; "
@@ -77,18 +78,22 @@ def _evolving(field: Any, stands: Any) -> Brought:
     as_text = f"to_json({quoted(field.name)})" if kind.startswith(_NESTED) else f"CAST({quoted(field.name)} AS string)"
     own = kind if kind in _SAME or kind.startswith("decimal") else "int" if kind in ("tinyint", "smallint") else "string"
     if stands is None and not _NAME.match(field.name):
-        return Brought(Mapped(field.name, as_text, "string"), "quarantine_row")
+        return Brought(Mapped(_alias(field.name), as_text, "string"), "quarantine_row")
     if stands is None or stands.dataType.simpleString() == own:
         expression = quoted(field.name) if kind == own else as_text if own == "string" else f"CAST({quoted(field.name)} AS {own})"
         return Brought(Mapped(stands.name if stands else field.name, expression, own), "evolve", stands is not None)
     # By way of text, so that a value that the column cannot hold is told apart, whatever the two types are.
-    return Brought(Mapped(stands.name, as_text, stands.dataType.simpleString()), "evolve", stands=True)
+    wanted = stands.dataType.simpleString()
+    if wanted in ("int", "bigint") and kind.startswith(("float", "double", "decimal")):
+        whole = f"try_cast({quoted(field.name)} AS bigint)"  # a batch with one fraction in it makes fractions of all
+        as_text = f"if({whole} = {quoted(field.name)}, CAST({whole} AS string), {as_text})"
+    return Brought(Mapped(stands.name, as_text, wanted), "evolve", stands=True)
 
 
 def taken(spark: Any, table: Table, brought: Sequence[Brought], landing: Mapping[str, int]) -> tuple[Mapped, ...]:
     """What of them is written: the columns that the table has, and those that it gets now because rows that land have a value in them
-    (`landing`: name → how many). One commit of the table's schema, for all its branches; two writers may bring the same column."""
-    used = [one for one in brought if one.mode == "evolve" and (one.stands or landing[one.mapped.name])]
+    (`landing`: HAS and its name → how many). One commit of the table's schema, for all its branches; two writers may bring the same."""
+    used = [one for one in brought if one.mode == "evolve" and (one.stands or landing[HAS + one.mapped.name])]
     new = [one.mapped for one in used if not one.stands]
     if new:
         target = Target(table.database, table.name)
@@ -104,6 +109,11 @@ def _add(spark: Any, target: Target, new: Sequence[Mapped]) -> None:
     if lacking:
         columns = ", ".join(f"{quoted(column.name)} {column.type} COMMENT '{BROUGHT}'" for column in lacking)
         spark.sql(f"ALTER TABLE {target.identifier} ADD COLUMNS ({columns})")
+
+
+def _alias(name: str) -> str:
+    """A name that stands between backticks as it is."""
+    return name.replace("`", "'")
 
 
 def quoted(name: str) -> str:

@@ -12,11 +12,10 @@ from typing import Any
 
 from dp_foundation.builtin.mapping import Mapped
 from dp_foundation.config.arguments import Table
-from dp_foundation.contracts import landing, quarantine
+from dp_foundation.contracts import arriving, landing, quarantine
 from dp_foundation.io import align
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.tables import Target
-from dp_foundation.logging.logger import get_logger
 
 
 @contextmanager
@@ -31,22 +30,14 @@ def judged(frame: Any, target: Target, deleted: str = "") -> Iterator[tuple[Any,
     if table is None or twice or landing.is_landed(frame, table) or quarantine.of(table) is None:
         yield frame, deleted
         return
-    rows = _without_extra(frame, table, deleted)
-    mapped = [_mapped(field, table) for field in rows.schema.fields if field.name not in (*landing.OURS, deleted)]
+    fields = [field for field in frame.schema.fields if field.name not in (*landing.OURS, deleted)]
+    if arriving.mode(table) != "freeze":  # columns that it freezes stay, and the alignment refuses them
+        fields = [field for field in fields if field.name.lower() in {column.name.lower() for column in table.columns}]
+    mapped = [_mapped(field, table) for field in fields]
     if deleted:
         mapped.append(Mapped(DELETED, f"coalesce(CAST(`{deleted}` AS boolean), false)", "boolean"))
-    with landing.landed(rows, mapped, table, f"writing to {table.logical}") as (kept, _):
+    with landing.landed(frame, mapped, table, f"writing to {table.logical}", known=(deleted,)) as (kept, _):
         yield kept, DELETED if deleted else ""
-
-
-def _without_extra(frame: Any, table: Table, deleted: str) -> Any:
-    """Without the columns that the contract discards; those that it freezes stay, and the alignment refuses them."""
-    have = {column.name.lower() for column in table.columns} | {deleted.lower(), *landing.OURS}
-    extra = [name for name in frame.columns if name.lower() not in have]
-    if not extra or table.gate is None or table.gate.contract.get("columns") != "discard_value":
-        return frame
-    get_logger(__name__).warning("%s: columns that are not declared are left out: %s", table.logical, ", ".join(extra))
-    return frame.drop(*extra)
 
 
 def _mapped(field: Any, table: Table) -> Mapped:

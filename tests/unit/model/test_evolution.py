@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshplane.model.evolution import evolve, impossible, is_wider
+from meshplane.model.evolution import BROUGHT, evolve, impossible, is_wider
 from meshplane.model.resource import Effect
 from meshplane.model.types import PRIMITIVES, Decimal, Field, ListType, MapType, Primitive, StructType, Type
 
@@ -85,6 +85,29 @@ def test_a_column_of_somebody_else_keeps_its_place() -> None:
     evolution = evolve((Field("amount", INT), Field("id", LONG), Field("new", INT)), now)
     assert [c.name for c in evolution.columns] == ["x", "amount", "id", "mine", "new"]
     assert evolution.extra == ("x", "mine")
+
+
+def test_a_column_that_the_data_brought_is_no_addition_of_somebody_else() -> None:
+    now = seen(*TABLE, Field("channel", STRING, doc=BROUGHT), Field("score", INT, doc=BROUGHT), Field("mine", INT))
+    evolution = evolve(TABLE, now)
+    assert (evolution.differences, evolution.extra, evolution.brought) == ((), ("mine",), ("channel string", "score int"))
+    assert [column.name for column in evolution.columns][-3:] == ["channel", "score", "mine"]
+
+
+def test_it_is_taken_by_who_declares_it_where_the_types_fit() -> None:
+    now = seen(*TABLE, Field("channel", STRING, doc=BROUGHT), Field("score", INT, doc=BROUGHT))
+    declared = (*TABLE, Field("channel", STRING, doc="Where"), Field("score", LONG))
+    evolution = evolve(declared, now)
+    assert (evolution.brought, [one.refused for one in evolution.differences if one.refused]) == ((), [])
+    assert {(d.field, d.was, d.wanted) for d in evolution.differences} == {
+        ("columns.channel.doc", BROUGHT, "Where"),
+        ("columns.score.doc", BROUGHT, ""),
+        ("columns.score", "int", "long"),
+    }
+    [refused] = [one.refused for one in evolve((*TABLE, Field("channel", LONG), Field("score", INT)), now).differences if one.refused]
+    assert refused.startswith("the data brought channel as string before it was declared. channel is string, and files hold it so; long ")
+    required = [one.refused for one in evolve((*TABLE, Field("channel", STRING, required=True)), now).differences if one.refused]
+    assert ["the data brought channel" in text and "its rows may hold null" in text for text in required] == [True]
 
 
 ALLOWED = {("int", "long"), ("float", "double")}

@@ -54,13 +54,26 @@ def test_its_columns_are_those_that_the_library_writes() -> None:
     assert table.readers == ()
 
 
-@pytest.mark.parametrize(("entity", "mode"), [("table", "evolve"), ("columns", "quarantine_row"), ("types", "evolve"), ("enum", "evolve")])
-def test_a_mode_that_landing_does_not_keep_is_refused(entity: str, mode: str) -> None:
-    text = "apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: sales }\n" + (
-        f"tables:\n  orders: {{ layer: refined, columns: {{ id: long }}, contract: {{ {entity}: {mode} }} }}\n"
-    )
-    problems = manifest.check(text, file="project.yaml", project="sales", environments=("dev",))
-    assert [(p.code, p.path) for p in problems] == [("not-delivered", f"tables.orders.contract.{entity}")]
+MODES = ("freeze", "quarantine_row", "discard_value", "evolve")
+TAKEN = {"table": MODES[:1], "columns": MODES, **dict.fromkeys(("types", "nullability", "precision", "enum"), MODES[:3])}
+
+
+def _judged(table: str) -> list[tuple[str, str]]:
+    text = f"apiVersion: meshplane/v1\nkind: Project\nmetadata: {{ name: sales }}\ntables:\n  orders: {{ {table} }}\n"
+    return [(p.code, p.path) for p in manifest.check(text, file="project.yaml", project="sales", environments=("dev",))]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("entity", TAKEN)
+def test_which_modes_each_entity_takes(entity: str, mode: str) -> None:
+    refused = [] if mode in TAKEN[entity] else [("contract-mode", f"tables.orders.contract.{entity}")]
+    assert _judged(f"layer: refined, columns: {{ id: long }}, contract: {{ {entity}: {mode} }}") == refused
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_table_of_files_has_no_columns_but_its_own(mode: str) -> None:
+    refused = [] if mode in ("freeze", "discard_value") else [("contract-mode", "tables.orders.contract.columns")]
+    assert _judged(f"layer: raw, format: csv, columns: {{ id: string }}, contract: {{ columns: {mode} }}") == refused
 
 
 def test_the_same_in_a_contracts_file_is_refused() -> None:
@@ -69,7 +82,7 @@ def test_the_same_in_a_contracts_file_is_refused() -> None:
     project = replace(_project(), tables={"orders": replace(orders, contract_file="contracts/orders.odcs.yaml")})
     with pytest.raises(ManifestInvalid) as invalid:
         manifest.joined(project, {"contracts/orders.odcs.yaml": export("sales", told)})
-    assert [(problem.code, problem.found, problem.mend) for problem in invalid.value.problems] == [("not-delivered", "evolve", "freeze")]
+    assert [(problem.code, problem.found, problem.mend) for problem in invalid.value.problems] == [("contract-mode", "evolve", "freeze")]
 
 
 def test_the_modes_of_a_contracts_file_decide_too() -> None:

@@ -71,6 +71,15 @@ def test_what_somebody_added_is_reported() -> None:
     assert (found.conditions[2].status, found.conditions[0].status) == ("True", "True")
 
 
+def test_what_the_data_brought_is_told_and_no_drift() -> None:
+    made_of = made([want("thing:t", a="1")], [seen("thing:t", a="1")])
+    brought = replace(made_of, actions=(replace(made_of.actions[0], brought=("column channel string",)),))
+    found = judged(brought, (State.DONE, "", ""))
+    assert (found.added, found.brought) == ((), ("thing t: column channel string",))
+    assert (found.conditions[2].status, found.conditions[0].status) == ("False", "True")
+    assert "\nbrought by the data: thing t: column channel string\n" in status("sales", "dev", found).text()
+
+
 def test_unread_is_unknown() -> None:
     found = judged(made([want("thing:t")], [], unread={"thing": Denied("no")}), (State.FAILED, "Denied", "no"))
     assert [c.status for c in found.conditions] == ["False", "Unknown", "Unknown"]

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from meshplane.model.manifest.check_jobs import check_table
 from meshplane.model.manifest.check_tables import KEYS
+from meshplane.model.manifest.normalise import format_of
 from meshplane.model.manifest.rules import OF_ALL_ROWS, OPTIONS, RulePart, columns_of, kinds_of
 from meshplane.model.manifest.scope import Scope
 from meshplane.model.manifest.tables import TablePart
@@ -21,12 +22,13 @@ from meshplane.model.rules import IMPLIED
 from meshplane.model.types import Decimal, Primitive, Type, text
 
 _KEEPING = ("freeze", "quarantine_row", "discard_value")
-# What landing does of each entity's modes; the others stay refused. A whole row cannot be judged by a column that nobody declared.
+# What landing does of each entity's modes (docs/decisions/0012); the others stay refused.
 MODES = {
     "table": ("freeze",),
-    "columns": ("freeze", "discard_value"),
+    "columns": (*_KEEPING, "evolve"),
     **dict.fromkeys(("types", "nullability", "precision", "enum"), _KEEPING),
 }
+_OF_FILES = ("freeze", "discard_value")  # columns of a table that is no Iceberg table
 RAW_KINDS = ("row_count", "freshness", "columns", "unique")  # what can be said of files before anybody has cast them
 _WHOLE, _TIMES = ("int", "long"), ("date", "timestamp", "timestamptz")
 _NUMBERS = (*_WHOLE, "float", "double", "decimal")
@@ -65,11 +67,22 @@ def check(scope: Scope) -> None:
 
 
 def _modes(scope: Scope, table: str, part: TablePart) -> None:
-    for entity, allowed in MODES.items():
+    for entity in MODES:
         loc, mode = ("tables", table, "contract", entity), getattr(part.contract, entity)
-        if mode not in allowed and not scope.findings.refused(loc):
-            message = f"not delivered yet: '{mode}' of {entity} comes with {LATER['data']}"
-            scope.findings.add("not-delivered", loc, message, found=mode, allowed=", ".join(allowed), mend=allowed[0])
+        if (refused := refused_mode(entity, mode, format_of(part) == "iceberg")) and not scope.findings.refused(loc):
+            message, allowed = refused
+            scope.findings.add("contract-mode", loc, message, found=mode, allowed=", ".join(allowed), mend=allowed[0])
+
+
+def refused_mode(entity: str, mode: str, iceberg: bool) -> tuple[str, tuple[str, ...]] | None:
+    """Why an entity of a table cannot have this mode, and which it can have; None where it can."""
+    if entity == "columns" and not iceberg and mode not in _OF_FILES:
+        return f"a table of files has no quarantine and no columns but the declared ones: '{mode}' is for Iceberg tables", _OF_FILES
+    if mode in MODES[entity]:
+        return None
+    if entity == "table":
+        return "arriving data never make a table: the manifest declares it, and a job writes no other", MODES[entity]
+    return f"not delivered yet: '{mode}' of {entity} comes with {LATER['data']}", MODES[entity]
 
 
 def _rule(scope: Scope, table: str, part: TablePart, name: str, form: RulePart) -> None:

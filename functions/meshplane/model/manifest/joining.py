@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshplane.errors import ManifestInvalid, NotReady, Problem
-from meshplane.model.manifest.check_rules import MODES, RAW_KINDS
+from meshplane.model.manifest.check_rules import MODES, RAW_KINDS, refused_mode
 from meshplane.model.odcs import Promised, modes
 from meshplane.model.odcs_reading import import_odcs
-from meshplane.model.problems import LATER, Findings, Loc, did_you_mean, in_order
+from meshplane.model.problems import Findings, Loc, did_you_mean, in_order
 from meshplane.model.project import Project, Table
 from meshplane.model.rules import Contract
 from meshplane.model.types import text
@@ -55,10 +55,10 @@ def _join(table: Table, content: str) -> tuple[Table, list[Problem]]:
             findings.add("contract-unsupported", lost.path, message, mend="say it as a rule of the manifest, or take it out")
     _agree(table, imported.tables[index], findings, at)
     _rules(table, imported.tables[index], findings, at)
-    for entity, allowed in MODES.items():
-        if (mode := getattr(imported.tables[index].contract, entity)) not in allowed:
-            message = f"not delivered yet: '{mode}' of {entity} comes with {LATER['data']}"
-            findings.add("not-delivered", at, message, found=mode, allowed=", ".join(allowed), mend=allowed[0])
+    for entity in MODES:
+        mode = getattr(imported.tables[index].contract, entity)
+        if refused := refused_mode(entity, mode, table.is_iceberg):
+            findings.add("contract-mode", at, refused[0], found=mode, allowed=", ".join(refused[1]), mend=refused[1][0])
     file = imported.tables[index]
     own = {rule.name for rule in table.rules}
     rules = table.rules + tuple(rule for rule in file.rules if rule.name not in own)

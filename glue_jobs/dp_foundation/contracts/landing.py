@@ -1,5 +1,4 @@
-"""Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch, which
-counts for the gate's row rules too: it sees the rows as they will land.
+"""Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch.
 
 A line of a file that does not parse is a row that breaks `types`; the quarantine holds it as it stands in the file, `{"__line": "…"}`.
 
@@ -23,18 +22,16 @@ from dp_foundation.contracts import arriving, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import raw
 from dp_foundation.io.merge import DELETED
-from dp_foundation.io.rereading import held
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.compiler import broken
-from dp_foundation.quality.tally import Tally, tallied, tell
+from dp_foundation.quality.tally import Tally
 from dp_foundation.run.current import begin, files_of
 
 SOURCE = "__source_object"
 LINE = "__line"
 POSITION = raw.position(SOURCE)
 ROW = "__row"
-OUT = "__out"
 GIVEN = "__given"
 OURS = (SOURCE, LINE, POSITION, ROW)  # what readers and `replay` add to a source's columns
 # Enough digits, so that an instant comes back from the quarantine as it went in; `replay` reads with the same.
@@ -66,7 +63,7 @@ def line(table: Table) -> str:
 def landed(
     frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str, source: Table | None = None, known: Sequence[str] = ()
 ) -> Iterator[tuple[Any, int]]:
-    """The rows that may land, cast, and how many; to be read as long as the context lasts (`io.rereading`). `source`: the table of files that they were
+    """The rows that may land, cast, and how many; kept in memory as long as the context lasts. `source`: the table of files that they were
     read from, which is asked again where in its files the bad ones stand; `known`: columns of the frame that are no news besides. Rows
     that come from the quarantine bring their `ROW`.
     Raises DataError for what is frozen, and when no row at all keeps the contract."""
@@ -81,12 +78,13 @@ def landed(
     brought = arriving.plan(frame, [*(m.name for m in mapped), *OURS, *declared, *known], table)
     every = (*mapped, *(one.mapped for one in brought))
     marked, faults = _marked(_staged(frame, every), every, table, brought)
-    with held(marked) as marked:
+    marked = marked.persist()
+    try:
         kept = [f for f in faults if f.mode == "quarantine_row"]
         out = F.lit(False)
         for fault in kept:
             out = out | F.col(fault.flag)
-        count, counted = _counted(marked, faults, out, table, what, [one.mapped.name for one in brought])
+        count = _counted(marked, faults, out, table, what, [one.mapped.name for one in brought])
         if any(count[f.flag] for f in faults):
             bad = _bad(marked, faults)
             if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
@@ -97,12 +95,13 @@ def landed(
         written = (*mapped, *arriving.taken(frame.sparkSession, table, brought, count))
         rows = marked.where(~out).select(*(_value(m.name, faults) for m in written))
         rows._meshplane_landed = table.logical  # told by `is_landed`
-        tell(rows, counted)
         yield rows, count["__rows"] - count["__out"]
+    finally:
+        marked.unpersist()
 
 
 def land_frame(df: Any, table: str) -> Any:
-    """`dp_foundation.contracts.land`; a staged batch that is kept in memory stays there until the process ends."""
+    """`dp_foundation.contracts.land`; the staged batch stays in memory until the process ends."""
     target = writable(find(table))
     if target.table is None:
         raise SchemaMismatchError(f"{target.identifier} is not declared: only the manifest's tables have a contract")
@@ -213,23 +212,14 @@ def _marked(
     return _told(marked, faults), faults
 
 
-def _counted(
-    marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, brought: Sequence[str]
-) -> tuple[dict[str, int], Tally | None]:
-    """How many rows there are, how many stay out, break what, and of those that land have a value in a column that they brought; and what
-    the gate's row rules count in those that land, where none of them asks for a deletion."""
+def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, brought: Sequence[str]) -> dict[str, int]:
+    """How many rows there are, how many stay out, break what, and of those that land have a value in a column that they brought."""
     from pyspark.sql import functions as F
 
-    has = {arriving.HAS + name: ~out & F.col(arriving.quoted(name)).isNotNull() for name in brought}
-    values = [_value(name, faults) for name in marked.columns if not name.startswith("__")]
-    marks = {OUT: out, **has, **{f.flag: F.col(f.flag) for f in faults}}
-    frame = marked.select(*values, *(mark.alias(name) for name, mark in marks.items()))
-    asked = {"__rows": F.count(F.lit(1)), **{name: F.count(F.when(F.col(arriving.quoted(name)), 1)) for name in marks}}
-    counted, found = None, None
-    if table.gate is not None and DELETED not in marked.columns:
-        counted, found = tallied(frame, table.gate, ~F.col(OUT), list(asked.values()), _kept_by_landing(faults, table))
-    found = found or list(frame.agg(*asked.values()).first())
-    count = {name: int(value) for name, value in zip(asked, found, strict=True)}
+    asked = [F.count(F.lit(1)).alias("__rows"), F.count(F.when(out, 1)).alias("__out")]
+    asked += [F.count(F.when(~out & F.col(arriving.quoted(name)).isNotNull(), 1)).alias(arriving.HAS + name) for name in brought]
+    row = marked.agg(*asked, *(F.count(F.when(F.col(f.flag), 1)).alias(f.flag) for f in faults)).first()
+    count = {name: int(value) for name, value in row.asDict().items()}
     frozen = [f for f in faults if f.mode in ("freeze", "evolve") and count[f.flag]]
     if frozen:
         lines = [
@@ -242,15 +232,7 @@ def _counted(
         kept = {f.rule: count[f.flag] for f in faults if f.rule and f.mode == "quarantine_row"}
         current.turned_away.setdefault(table.logical, Tally()).add(Tally(violations=broke, looked=kept))
         current.quarantined[table.logical] = current.quarantined.get(table.logical, 0) + count["__out"]
-    return count, counted
-
-
-def _kept_by_landing(faults: Sequence[Fault], table: Table) -> frozenset[str]:
-    """The rules that no row breaks which lands, because rows that would are kept out: nobody has to count them."""
-    filled = {f.column.lower() for f in faults if (f.entity, f.mode) == ("nullability", "quarantine_row")}
-    listed = {f.rule for f in faults if f.rule and f.mode == "quarantine_row"}
-    filled_by = {r.name for r in table.gate.rules if r.kind == "not_null" and {c.lower() for c in r.columns} <= filled} if table.gate else set()
-    return frozenset(listed | filled_by)
+    return count
 
 
 def _bad(marked: Any, faults: Sequence[Fault]) -> Any:

@@ -55,20 +55,39 @@ def test_it_listens_on_loopback_only(stack: Stack) -> None:
         assert probe.connect_ex(("127.0.0.1", stack.running.port)) == 0
 
 
+def _head(stack: Stack, length: int, *more: str) -> bytes:
+    credential = f"{stack.env()['AWS_ACCESS_KEY_ID']}/20260101/{stack.naming.region}/ec2/aws4_request"
+    lines = [
+        "POST / HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Authorization: AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=, Signature=",
+        f"Content-Length: {length}",
+        *more,
+    ]
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+ASK = b"Action=DescribeSecurityGroups&Version=2016-11-15"
+
+
 def test_an_answer_arrives_in_one_piece(stack: Stack) -> None:
     """What an SDK for Go reads in two pieces it loses on a busy machine (`server.EmbeddedAws._serve`), and then asks again."""
-    body = b"Action=DescribeSecurityGroups&Version=2016-11-15"
-    head = (
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 "
-        f"Credential={stack.env()['AWS_ACCESS_KEY_ID']}/20260101/{stack.naming.region}/ec2/aws4_request, SignedHeaders=, Signature=\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", stack.running.port), timeout=10) as asked:
-            asked.sendall(head.encode() + body)
+            asked.sendall(_head(stack, len(ASK)) + ASK)
             first = asked.recv(1 << 20)
             assert first.startswith(b"HTTP/1.1 200 ")
             assert first.endswith(b"</DescribeSecurityGroupsResponse>"), "the head came alone"
+
+
+def test_who_waits_with_a_body_is_told_to_go_on(stack: Stack) -> None:
+    """SDKs send an object's bytes after a second at the latest: told at once, an upload does not cost that second."""
+    with socket.create_connection(("127.0.0.1", stack.running.port), timeout=10) as asked:
+        asked.sendall(_head(stack, len(ASK), "Expect: 100-continue"))
+        assert asked.recv(1 << 20) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        asked.sendall(ASK)
+        assert asked.recv(1 << 20).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_baseline_is_what_the_functions_read(stack: Stack) -> None:

@@ -84,15 +84,11 @@ class Front:
         refusal = self._judged(asked, environ)
         if refusal is not None:
             return self._refuse(asked, environ, start_response, *refusal)
-        started, status = time.perf_counter(), [0]
-
-        def noting(line: str, headers: Any, *rest: Any) -> Any:
-            status[0] = int(line.split(" ", 1)[0])
-            return start_response(line, headers, *rest)
-
-        answer = self._inner(environ, noting)
-        self._note(asked, status[0], time.perf_counter() - started)
-        return answer
+        started = time.perf_counter()
+        status, headers, body = _whole(self._inner, environ)
+        self._note(asked, int(status.split(" ", 1)[0]), time.perf_counter() - started)
+        start_response(status, headers)
+        return [body]
 
     def _judged(self, asked: Asked, environ: dict[str, Any]) -> tuple[tuple[str, str], str] | None:
         """How and with which words to refuse; None where the caller may."""
@@ -132,6 +128,22 @@ class Front:
         body = json.dumps(answer).encode()
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _whole(inner: Application, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status, headers and body of moto's answer, with its length: then the server sends it as one piece (`server.EmbeddedAws._serve`)."""
+    told: list[Any] = []
+    pieces = inner(environ, lambda *told_now: told.extend(told_now))
+    try:
+        body = b"".join(pieces)
+    finally:
+        if hasattr(pieces, "close"):
+            pieces.close()
+    status, headers = told[0], list(told[1])
+    bodiless = environ["REQUEST_METHOD"] == "HEAD" or status.startswith(("1", "204", "304"))  # RFC 9110, 6.4.1
+    if not bodiless and all(name.lower() != "content-length" for name, _ in headers):
+        headers.append(("Content-Length", str(len(body))))
+    return status, headers, body
 
 
 def _body(environ: dict[str, Any]) -> str:

@@ -81,10 +81,17 @@ class EmbeddedAws:
         from werkzeug.serving import make_server
 
         class Quiet(MotoRequestHandler):  # type: ignore[misc]
-            # Head and body in one segment. AWS's SDK for Go closes a request's body as soon as the answer's head is there; where its own
-            # writer has not come back by then (an answer within a millisecond, a busy machine), the connection ends before the rest is
-            # read, and the SDK asks again: Terraform then meets what it has just made.
+            # Head and body in one segment; `front` says how long a body is, so nothing follows it. AWS's SDK for Go closes a request's body
+            # as soon as the answer's head is there; where its own writer has not come back by then (an answer within a millisecond, a
+            # busy machine), the connection ends before the rest is read, and the SDK asks again: Terraform meets what it has just made.
             wbufsize = 1 << 16
+
+            def handle_expect_100(self) -> bool:
+                """Tell a client that waits with its body to go on, at once and once."""
+                goes_on = bool(super().handle_expect_100())
+                self.wfile.flush()
+                del self.headers["Expect"]  # werkzeug would say it too
+                return goes_on
 
             def log(self, *_: Any) -> None:
                 """The front keeps the log of requests."""

@@ -549,18 +549,19 @@ def test_an_insert_past_the_gate_makes_the_project_unhealthy_until_main_is_back(
     assert looked_at(world).reason == "AllStand"
 
 
-def test_what_compaction_rewrote_is_still_judged(world: Estate) -> None:
+@pytest.mark.parametrize(("rows", "reason"), [(0, "AllStand"), (1, "UnjudgedCommit")], ids=["the same rows", "other rows"])
+def test_what_compaction_rewrote_is_still_judged(world: Estate, rows: int, reason: str) -> None:
     world.table()
     world.state()
     world.record(world.written())
     world.publish()
-    head = world.append("orders", 0, "main")
+    head = world.append("orders", rows, "main")
 
     def compacted(raw: dict[str, Any]) -> None:
         next(one for one in raw["snapshots"] if one["snapshot-id"] == head)["summary"]["operation"] = "replace"
 
     world.edit("orders", compacted)
-    assert looked_at(world).reason == "AllStand"
+    assert looked_at(world).reason == reason
 
 
 def test_every_cause_is_documented_and_tried() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dp_foundation.builtin import check, maintain
 from dp_foundation.errors import DataError
 from dp_foundation.iceberg.maintenance import sort_order
+from meshplane.model.snapshots import by_id, replaced
 from tests.jobs.job_world import World
 
 pytestmark = pytest.mark.spark
@@ -85,6 +87,8 @@ def test_maintain_does_what_the_optimizers_would(world: World, spark: Any) -> No
     assert newest is not None
     assert newest.summary is not None
     assert newest.summary.operation.value == "replace"
+    raw = json.loads(table.metadata.model_dump_json(by_alias=True))
+    assert replaced(by_id(raw), newest.snapshot_id), "what Iceberg writes is told from rows that changed"
     assert world.outbox("r1")["state"] == "nothing"
     assert len(world.summaries(name)) == 5  # none is older than seven days
 

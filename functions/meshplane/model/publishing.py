@@ -307,7 +307,7 @@ def unjudged(raw: Mapping[str, Any], first: bool = False) -> str:
     for number in ancestry(snapshots, head):
         if number == published:
             return ""
-        if not replaced(snapshots.get(number, {})):
+        if not replaced(snapshots, number):
             run = run_of(snapshots.get(number, {}))
             return f"snapshot {number} on main was published by no gate" + (f" (run {run} wrote it)" if run else "")
     return f"main at {head} does not descend from the published snapshot {published}"

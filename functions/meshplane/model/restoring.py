@@ -160,7 +160,7 @@ def base(raw: Mapping[str, Any]) -> int | None:
     if unjudged(raw):
         return None
     known = by_id(raw)
-    return next((number for number in ancestry(known, main(raw)) if not replaced(known.get(number, {}))), None)
+    return next((number for number in ancestry(known, main(raw)) if not replaced(known, number)), None)
 
 
 def below(raw: Mapping[str, Any]) -> Iterator[int]:

@@ -38,6 +38,25 @@ def run_of(snapshot: Mapping[str, Any]) -> str:
     return str(snapshot.get("summary", {}).get("run_id", ""))
 
 
-def replaced(snapshot: Mapping[str, Any]) -> bool:
-    """Whether it holds the rows of its parent in other files: compaction."""
-    return bool(snapshot.get("summary", {}).get("operation") == "replace")
+def replaced(snapshots: Mapping[int, Mapping[str, Any]], number: int) -> bool:
+    """Whether a snapshot holds the rows of its parent in other files, as compaction leaves them: as far as its summary proves it. Records
+    may only become fewer by as many as the parent's delete files may hide, and no new ones hide any.
+
+    A summary is its writer's word: who forges that as well is found when the watchdog judges the table's rows."""
+    snapshot = snapshots.get(number, {})
+    summary = snapshot.get("summary", {})
+    before = snapshots.get(snapshot.get("parent-snapshot-id") or 0, {}).get("summary", {})
+    if summary.get("operation") != "replace" or _count(summary, "added-equality-deletes"):
+        return False
+    lost = _count(summary, "deleted-records") - _count(summary, "added-records")
+    if lost < 0 or _count(summary, "added-position-deletes") > _count(summary, "removed-position-deletes"):
+        return False
+    if "total-records" not in before:  # expired, or of a writer that does not count
+        return True
+    hidden = lost if _count(before, "total-equality-deletes") else _count(before, "total-position-deletes")
+    return lost <= hidden and _count(before, "total-records") - lost == _count(summary, "total-records", -1)
+
+
+def _count(summary: Mapping[str, Any], name: str, missing: int = 0) -> int:
+    text = str(summary.get(name, missing))
+    return int(text) if text.isdecimal() else -1

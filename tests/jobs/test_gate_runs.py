@@ -212,11 +212,13 @@ def _time() -> Any:
     return datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_a_raw_batch_is_judged_before_the_job_and_a_rejected_one_is_marked(world: World, spark: Any) -> None:
+@pytest.mark.parametrize("raw", ["raw", "customers.raw"], ids=["own", "of another project"])
+def test_a_raw_batch_is_judged_before_the_job_and_a_rejected_one_is_marked_and_stays(world: World, spark: Any, raw: str) -> None:
     prefix = world.raw("raw", "id bigint, v string")
+    world.tables[raw] = {**world.tables.pop("raw"), **({"project": "customers"} if raw != "raw" else {})}
     out = world.iceberg("out", "id bigint!, v string", key=["id"])
-    _gate(world, "raw", Rule("enough", "row_count", (), {"min": 2}), Rule("once", "unique", ("id",)))
-    job = {"reads": [{"table": "raw"}], "writes": [{"table": "out", "mode": "merge"}], "use": "merge", "with": {}}
+    _gate(world, raw, Rule("enough", "row_count", (), {"min": 2}), Rule("once", "unique", ("id",)))
+    job = {"reads": [{"table": raw}], "writes": [{"table": "out", "mode": "merge"}], "use": "merge", "with": {}}
     world.put(f"{prefix}a.csv", "id,v\n1,a\n1,b\n2,c\n")
     for attempt in ("0_0", "0_1"):
         _start(world, job, "r1", attempt)
@@ -224,15 +226,16 @@ def test_a_raw_batch_is_judged_before_the_job_and_a_rejected_one_is_marked(world
             merge.run()
     record = world.outbox("r1")
     jsonschema.validate(record, json.loads((SCHEMAS / "outbox.schema.json").read_text()))
-    assert (record["state"], record["verdicts"][0]["table"], record["verdicts"][0]["passed"]) == ("failed", "raw", False)
+    assert (record["state"], record["verdicts"][0]["table"], record["verdicts"][0]["passed"]) == ("failed", raw, False)
     entry = world.ledger()["r1"]
     jsonschema.validate(entry, json.loads((SCHEMAS / "ledger.schema.json").read_text()))
     assert (entry["state"], "once failed" in entry["reason"]) == ("rejected", True)
+    assert world.s3.head_object(Bucket=bucket("raw"), Key=f"{prefix}a.csv")["ContentLength"] == 17
     world.put(f"{prefix}b.csv", "id,v\n3,a\n4,b\n")
     _start(world, job, "r2", audit=False)
     merge.run()
     assert [row[0] for row in world.rows(out)] == [3, 4]
-    assert [v["table"] for v in world.outbox("r2")["verdicts"]] == ["raw"]
+    assert [v["table"] for v in world.outbox("r2")["verdicts"]] == [raw]
 
 
 def test_a_raw_iceberg_table_is_judged_as_it_stands_before_a_job_reads_it(world: World, spark: Any) -> None:

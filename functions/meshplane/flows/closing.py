@@ -23,6 +23,7 @@ from meshplane.plan.outcome import Outcome, State
 from meshplane.plan.planner import Verb
 from meshplane.plan.record import Record
 from meshplane.plan.retry import HOURLY, Failure, advance, delay, next_try
+from meshplane.plan.shares import to_neighbours
 from meshplane.ports import Begun, Clock, Manifests, States
 
 WAIT = timedelta(minutes=5)  # a wait with no time of its own: the sweep's step; whoever is waited for wakes us sooner
@@ -197,7 +198,7 @@ class Writer:
         }
         axes = {str(condition.axis): float(condition.status == "True") for condition in judged.conditions}
         metrics = {"Stalled": float(record.stalled), **axes, **metrics}
-        wake = record.shares != old.shares or (record.phase == "removed") != (old.phase == "removed")
+        wake = to_neighbours(record.shares) != to_neighbours(old.shares) or (record.phase == "removed") != (old.phase == "removed")
         return Ended(record, result, again, wake, fields, metrics)
 
     def _publish(self, document: Status, kept: Mapping[str, Any], quiet: bool) -> str:

@@ -12,6 +12,7 @@ from meshplane.model.naming import Naming
 from meshplane.model.project import CsvFormat
 from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.resource import Owner
+from meshplane.model.rules import Gate, Rule, implied
 from meshplane.model.types import Field
 
 
@@ -30,6 +31,12 @@ class SharedTable:
     csv: CsvFormat = field(default_factory=CsvFormat)  # a raw table that is shared reads at its reader as it reads at home
     hive_partition: tuple[str, ...] = ()
     deprecated: Mapping[str, str] = field(default_factory=dict)  # column → last day (ISO) on which consumers may rely on it
+    rules: tuple[Rule, ...] = ()  # the declared ones
+    allow_empty: bool = False
+
+    def gate(self, called: str) -> Gate:
+        """What a batch of it is judged by where it is read; `called`: its name there."""
+        return Gate(called, implied([column.name for column in self.columns], self.key) + self.rules, allow_empty=self.allow_empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,8 @@ class JobFiles:
                 own = self.project.tables[ref.table]
                 told[name] = {**self._own(own), **(_gate(own) if own.layer == "raw" or self.job.use == "check" else {})}
             elif found := foreign_table(ref, self.project.name, self.context)[0]:
-                told[name] = _told(found, ref.project)
+                # A raw batch is judged where it is read: its owner's jobs may never see it, or see it later.
+                told[name] = {**_told(found, ref.project), **({"gate": found.gate(name).to_json()} if found.layer == "raw" else {})}
         written = [self.project.tables[write.table] for write in self.job.writes]
         return told | {table.name: {**self._own(table), **_gate(table)} for table in written}
 

@@ -1,7 +1,8 @@
 """What a change of a shared table does to each consumer (REQUIREMENTS N7). Pure; called by the flows that reconcile and plan.
 
-Consumers are the jobs of other projects that declare to read the table, down to columns where they say so. A change is compared with what
-was last shared, not with what stands: what readers rely on is what they were told.
+Consumers are the jobs that declare to read the table, down to columns where they say so. Own ones are warned and hold nothing: table and
+job change in one manifest, by one author, in one release. A change is compared with what was last shared, not with what stands: what
+readers rely on is what they were told.
 
 breaking: a used column leaves, is renamed, gets a type that is not wider, or may be null now; the key changes; the table leaves, moves or
 is no longer granted; a blocking rule on used columns goes, weighs less, or lets more values through.
@@ -22,7 +23,7 @@ from meshplane.model.project import Project, Table
 from meshplane.model.resource import Effect
 from meshplane.model.types import Field, ListType, MapType, StructType, Type, text
 from meshplane.plan.digest import digest
-from meshplane.plan.shares import columns_of, table_shares
+from meshplane.plan.shares import columns_of, own_share, table_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Impact:
     """What one change means for one consumer. `held`: it keeps the producer's plan back. `excuse`: why a breaking one does not.
-    An impact whose `consumer` is the project itself warns it of what a producer does."""
+    One whose `consumer` is the project itself warns it: of what a producer does, or of what it does to its own jobs."""
 
     table: str
     consumer: str
@@ -66,7 +67,7 @@ class Impact:
 
 def impacts(project: Project, context: Context, before: Mapping[str, Any]) -> tuple[Impact, ...]:
     """What this project's change does to others, then what others do to it. `before`: what it last shared (its state item's `shares`)."""
-    return (*_done(project, context, before), *_suffered(project, context))
+    return (*_done(project, context, before), *_own(project, context, before), *_suffered(project, context))
 
 
 def _done(project: Project, context: Context, before: Mapping[str, Any]) -> Iterator[Impact]:
@@ -81,6 +82,19 @@ def _done(project: Project, context: Context, before: Mapping[str, Any]) -> Iter
                 if (read.project, read.table) == (project.name, name):
                     for change in changes(old, new, reader, read.columns):
                         yield _impact(change, table, name, reader, read, context.today)
+
+
+def _own(project: Project, context: Context, before: Mapping[str, Any]) -> Iterator[Impact]:
+    """What own jobs feel, those of the manifest of now."""
+    for job in project.jobs.values():
+        for read in job.reads:
+            old, table = before.get("own", {}).get(read.table), project.tables.get(read.table)
+            if read.project != project.name or old is None or table is None:
+                continue
+            physical = table.physical_name or context.naming.table(project.name, read.table)
+            new = own_share(table, project.name, physical, context.naming)
+            for change in changes(old, new, project.name, read.columns):
+                yield Impact(read.table, project.name, job.name, change.effect, change.what, False, "a job of this manifest")
 
 
 def _impact(change: Change, table: Table | None, name: str, reader: str, read: SharedRead, today: date | None) -> Impact:

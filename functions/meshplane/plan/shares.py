@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from meshplane.model import types
 from meshplane.model.context import Neighbour, SharedRead, SharedTable
 from meshplane.model.naming import Naming
 from meshplane.model.project import CsvFormat, PipelineTrigger, Project, Table, TableTrigger
-from meshplane.model.rules import Contract
+from meshplane.model.rules import Contract, Rule
 from meshplane.model.types import Field
 
 
@@ -32,7 +32,35 @@ def shares(project: Project, naming: Naming, standing: Collection[str], before: 
             tables[table.name] = table_shares(table, project.name, name, naming)
         elif table.name in old:
             tables[table.name] = old[table.name]
-    return {"tables": tables, "pipelines": list(project.pipelines), "reads": _reads(project)}
+    return {
+        "tables": tables,
+        "pipelines": list(project.pipelines),
+        "reads": _reads(project),
+        "own": _own(project, naming, standing, before),
+    }
+
+
+def to_neighbours(shared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of what is stored the part that neighbours read."""
+    return {key: value for key, value in shared.items() if key != "own"}
+
+
+def _own(project: Project, naming: Naming, standing: Collection[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What the project's own jobs were promised of its tables, as another project would be."""
+    old = before.get("own", {})
+    found: dict[str, Any] = {}
+    for name in sorted({read.table for job in project.jobs.values() for read in job.reads if read.project == project.name}):
+        if (table := project.tables.get(name)) is not None:
+            physical = table.physical_name or naming.table(project.name, name)
+            stands = f"{naming.database(table.layer)}.{physical}" in standing
+            now = own_share(table, project.name, physical, naming) if stands else old.get(name)
+            found |= {name: now} if now else {}
+    return found
+
+
+def own_share(table: Table, project: str, name: str, naming: Naming) -> dict[str, Any]:
+    """One table as the project's own jobs see it; `name` is the physical one."""
+    return table_shares(replace(table, readers=(project,)), project, name, naming)
 
 
 def consulted(project: Project, before: Mapping[str, Any]) -> frozenset[str]:
@@ -72,6 +100,7 @@ def table_shares(table: Table, project: str, name: str, naming: Naming) -> dict[
     if table.readers and (table.rules or table.deprecate or table.contract != Contract()):
         shared["rules"] = [{**asdict(rule), "columns": list(rule.columns)} for rule in table.rules]
         shared["contract"] = asdict(table.contract)
+        shared |= {"allow_empty": True} if table.allow_empty else {}
         shared["deprecate"] = {column: until.isoformat() for column, until in table.deprecate.items()}
     return shared
 
@@ -93,6 +122,8 @@ def _shared(row: Mapping[str, Any]) -> SharedTable:
         csv=CsvFormat(**row.get("csv", {})),
         hive_partition=tuple(row.get("hive_partition", ())),
         deprecated=row.get("deprecate", {}),
+        rules=tuple(Rule(**{**rule, "columns": tuple(rule["columns"])}) for rule in row.get("rules", ())),
+        allow_empty=bool(row.get("allow_empty")),
     )
 
 

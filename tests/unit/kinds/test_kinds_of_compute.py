@@ -18,10 +18,12 @@ from meshplane.kinds.event_rule import canonical_pattern
 from meshplane.model.access import INLINE_LIMIT
 from meshplane.model.context import Context, Neighbour
 from meshplane.model.job_arguments import CATALOG
-from meshplane.model.project import FilesTrigger, Job, OwnAsl, Pipeline, Project, ScheduleTrigger, TableTrigger
+from meshplane.model.project import FilesTrigger, Job, OwnAsl, Pipeline, Project, ScheduleTrigger, Table, TableTrigger
 from meshplane.model.release import PlatformRelease, Release
 from meshplane.model.resource import Id, Seen, Want
-from meshplane.plan.shares import references
+from meshplane.model.rules import Rule
+from meshplane.plan.shares import neighbour as told_by
+from meshplane.plan.shares import references, shares
 from tests.unit.kinds.sample import ARN, BASELINE, CONTACTS, CONTEXT, CUSTOMERS, DAILY, MERGE, NAMING, PLANE, REVENUE, SALES, TOP, table
 
 KINDS: tuple[Any, ...] = (role.KIND, glue_job.KIND, log_group.KIND, state_machine.KIND, event_rule.KIND, schedule_group.KIND, schedule.KIND)
@@ -121,6 +123,20 @@ def test_a_policy_too_long_for_iam_is_refused_before_iam_refuses_it() -> None:
     refs = tuple(replace(REVENUE.reads[1], table=name) for name in many)
     project = replace(SALES, jobs={"daily_revenue": replace(REVENUE, reads=refs)})
     assert f"IAM allows {INLINE_LIMIT}" in wants(role.KIND, project, context)["job role"].refused
+
+
+def test_a_raw_table_of_another_project_is_judged_by_its_rules_where_it_is_read() -> None:
+    rules = (Rule("enough", "row_count", (), {"min": 2}), Rule("once", "unique", ("customer_id",)))
+    columns = tuple(CONTACTS.columns)
+    declared = Table("contacts", "raw", "csv", columns, readers=("sales",), rules=rules, allow_empty=True)
+    owner = Project("customers", tables={"contacts": declared})
+    stored = json.loads(json.dumps(shares(owner, NAMING, {f"{NAMING.database('raw')}.customers_contacts"}, {})))
+    context = replace(CONTEXT, neighbours={"customers": told_by("customers", stored, True)})
+    told = json.loads(wants(glue_job.KIND, context=context)["daily_revenue"].spec.arguments["--meshplane-job"])
+    jsonschema.validate(told, SCHEMA)
+    assert told["tables"]["customers.contacts"]["gate"] == replace(declared.gate, table="customers.contacts").to_json()
+    refined = json.loads(wants(glue_job.KIND)["daily_revenue"].spec.arguments["--meshplane-job"])
+    assert "gate" not in refined["tables"]["customers.contacts"], "its owner's gate has judged it"
 
 
 def test_what_stands_before_what() -> None:

@@ -21,7 +21,7 @@ from meshplane.plan.consumers import Impact, changes, impacts
 from meshplane.plan.guard import guard
 from meshplane.plan.planner import Plan
 from meshplane.plan.render import Header, text, to_json
-from meshplane.plan.shares import consulted, neighbour, shares
+from meshplane.plan.shares import consulted, neighbour, shares, to_neighbours
 
 DOMAIN = Domain(domain_name="retail", domain_abbr="f01", aws_region="eu-central-1", country_code="de", accounts={"dev": "390403879405"})
 NAMING = DOMAIN.naming("dev")
@@ -173,6 +173,31 @@ def test_consumers_are_warned_in_their_own_plan() -> None:
     ]
     other = Project("finance", jobs={"ages": Job("ages", script="a.py", reads=(TableRef("customers", "contacts", ("age",)),))})
     assert impacts(other, here, {}) == ()
+
+
+def test_own_jobs_are_warned_of_what_their_manifest_does_to_them_and_hold_nothing() -> None:
+    def made(of: Table, *reads: TableRef) -> Project:
+        jobs = {f"job_{at}": Job(f"job_{at}", script="a.py", reads=(read,)) for at, read in enumerate(reads)}
+        return Project("customers", tables={of.name: of}, jobs=jobs)
+
+    unshared = replace(CONTACTS, readers=())
+    reads = (TableRef("customers", "contacts", ("id", "segment")), TableRef("customers", "contacts"))
+    standing = {f"{NAMING.database('refined')}.customers_contacts"}
+    before = shares(made(unshared, *reads), NAMING, standing, {})
+    assert impacts(made(unshared, *reads), context(), before) == ()
+    retyped = replace(unshared, columns=columns(**{**WHOLE, "age": "string"}), rules=unshared.rules[1:])
+    told = impacts(made(retyped, *reads), context(), before)
+    assert [(str(impact), impact.effect, impact.held) for impact in told] == [
+        (f"{what}, which customers.{job} reads (a job of this manifest)", Effect.BREAKING, False)
+        for job, what in (
+            ("job_0", "no longer promises rule segments (in_set of segment)"),
+            ("job_1", "changes `age` from int to string"),
+            ("job_1", "no longer promises rule segments (in_set of segment)"),
+        )
+    ]
+    assert impacts(made(retyped), context(), before) == (), "a job that is gone reads nothing"
+    assert shares(made(retyped, *reads), NAMING, (), before)["own"] == before["own"], "until the change stands"
+    assert to_neighbours(before) == to_neighbours(shares(made(unshared), NAMING, standing, {})), "nobody else is told"
 
 
 def test_what_a_project_reads_is_shared_and_asked_for_in_one_call() -> None:

@@ -104,6 +104,9 @@ def test_a_replay_lands_what_the_contract_of_today_keeps_and_marks_it(world: Wor
     assert [row[0] for row in world.rows(orders)] == [1, 2, 5, 6]
     marks = {row["source_position"]: (row["replayed_by"], row["reasons"]) for row in kept(world, quarantine)}
     assert marks == {2: ("r2", ["types"]), 3: ("", ["precision"]), 4: ("", ["nullability"]), 5: ("r2", ["enum"])}
+    [source] = world.outbox("r2")["inputs"]
+    read = world.catalog.load_table(quarantine.removeprefix("glue_catalog.")).snapshot_by_id(source["snapshot"])
+    assert (source["table"], read is not None) == ("orders_quarantine", True)
     before, stood = world.rows(orders), world.rows(quarantine)
     with pytest.raises(DataError, match="each of 2 rows breaks the contract"):  # what still breaks, alone
         _replayed(world, "r3", JOB | TWELVE)

@@ -92,6 +92,18 @@ def test_each_column_of_a_merge_names_what_it_is_made_of() -> None:
     assert found == {"id": [("ID", "IDENTITY")], "currency": [("ccy", "TRANSFORMATION")]}, "note has no source: it is null"
 
 
+def test_a_replay_is_made_of_the_text_in_the_quarantine() -> None:
+    _, done = events(MERGE, RUN, record(inputs=[{"table": "orders_quarantine", "snapshot": 123}]))
+    assert [*faults(done)] == []
+    [source], [target] = done["inputs"], done["outputs"]
+    assert (source["namespace"], source["name"]) == (GLUE, "table/f01_de_refined/sales_orders_quarantine")
+    assert source["facets"]["version"]["datasetVersion"] == "123"
+    assert {"name": "row", "type": "string"} in source["facets"]["schema"]["fields"]
+    fields = target["facets"]["columnLineage"]["fields"]
+    named = {column: [(one["name"], one["field"]) for one in told["inputFields"]] for column, told in fields.items()}
+    assert named == {column: [(source["name"], "row")] for column in ("id", "currency")}
+
+
 def test_what_a_connection_serves_is_named_by_its_server() -> None:
     at = Connection("shop", "postgresql", "db.example.org", 5432, "shop")
     job = Job("ingest", "sales", "dev", DOMAIN, {"orders": ORDERS}, (), (Write("orders", "append"),), "jdbc", connections={"shop": at})

@@ -6,14 +6,17 @@ again (`builtin.replay`) claims them first: a claim counts once that run's rows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from dp_foundation.config.arguments import Table
+from dp_foundation.config.arguments import Column, Table
 from dp_foundation.config.settings import get_config
 from dp_foundation.iceberg import metadata
 from dp_foundation.io.commits import aside
 from dp_foundation.io.tables import Target
 
+ENDING = "_quarantine"
 COLUMNS = {
     "reasons": "array<struct<entity:string,column:string,rule:string,mode:string>>",
     "rule_fingerprint": "string",
@@ -30,6 +33,16 @@ def of(table: Table) -> Target | None:
     """The table's quarantine; None where the plane has made none."""
     name = get_config().names.of("quarantine_table", project=table.project, table=table.logical)
     return Target(table.database, name) if metadata.load(table.database, name) is not None else None
+
+
+def beside(tables: Mapping[str, Table], name: str) -> Table | None:
+    """The quarantine that a run's record calls `orders_quarantine`, of one of these tables; None for any other name."""
+    table = tables.get(name.removesuffix(ENDING)) if name.endswith(ENDING) else None
+    if table is None:
+        return None
+    columns = tuple(Column(column, kind) for column, kind in COLUMNS.items())
+    physical = get_config().names.of("quarantine_table", project=table.project, table=table.logical)
+    return replace(table, logical=name, name=physical, columns=columns, key=(), gate=None)
 
 
 def put(rows: Any, place: Target, again: bool = False) -> None:

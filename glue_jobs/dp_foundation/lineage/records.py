@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dp_foundation.config.arguments import Job, Run, Table
+from dp_foundation.contracts import quarantine
 from dp_foundation.lineage.columns import made_of
 from dp_foundation.lineage.events import PRODUCER, SPEC
 
@@ -66,7 +67,7 @@ def events(job: Job, run: Run, record: Mapping[str, Any]) -> list[dict[str, Any]
 
 def dataset(job: Job, name: str) -> dict[str, str]:
     """Namespace and name of an input or output: a table of the catalog, or what a connection serves."""
-    table = job.tables.get(name)
+    table = _table(job, name)
     if table is not None:
         where = f"arn:aws:glue:{job.domain.get('region', '')}:{job.domain.get('account_id', '')}"
         return {"namespace": where, "name": f"table/{table.database}/{table.name}"}
@@ -79,8 +80,12 @@ def dataset(job: Job, name: str) -> dict[str, str]:
     return {"namespace": f"kafka://{known.host}:{known.port}", "name": thing}
 
 
+def _table(job: Job, name: str) -> Table | None:
+    return job.tables.get(name) or quarantine.beside(job.tables, name)
+
+
 def _input(job: Job, told: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    facets = _facets(job.tables.get(told["table"]), told.get("snapshot"))
+    facets = _facets(_table(job, told["table"]), told.get("snapshot"))
     given: Facets = {}
     if "rows" in told:
         given |= facet("dataQualityMetrics", rowCount=told["rows"], columnMetrics={})

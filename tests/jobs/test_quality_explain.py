@@ -1,7 +1,11 @@
-"""What `explain` says a gate costs is what Spark does."""
+"""What `explain` says a gate costs is what Spark's event log says it did."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,26 +24,32 @@ ROW_RULES = (
 )
 
 
-def _executions(spark: Any) -> Any:
-    """Everything that was executed so far and is still known, oldest first."""
-    spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
-    found = spark._jsparkSession.sharedState().statusStore().executionsList()
-    return found.toIndexedSeq()
+@contextmanager
+def _event_log(spark: Any, folder: Path) -> Iterator[Path]:
+    """The file that `spark.eventLog.enabled` has Spark write, by the same class, of what is run inside; whole when the context ends."""
+    context, jvm = spark.sparkContext._jsc.sc(), spark._jvm
+    nothing, where = jvm.scala.Option.empty(), jvm.java.net.URI(folder.as_uri())
+    conf = context.getConf().set("spark.eventLog.compress", "false").set("spark.eventLog.rolling.enabled", "false")
+    writer = jvm.org.apache.spark.scheduler.EventLoggingListener("gate", nothing, where, conf, context.hadoopConfiguration())
+    context.listenerBus().waitUntilEmpty()
+    writer.start()
+    context.addSparkListener(writer)
+    try:
+        yield folder / "gate"
+    finally:
+        context.listenerBus().waitUntilEmpty()
+        context.removeSparkListener(writer)
+        writer.stop()
 
 
-def _newest(spark: Any) -> int:
-    found = _executions(spark)
-    return int(found.apply(found.size() - 1).executionId()) if found.size() else -1
-
-
-def _queries(spark: Any, since: int) -> list[str]:
-    """The plans of all later queries that aggregate; commands (views) do not."""
-    found, plans = _executions(spark), []
-    for at in reversed(range(found.size())):
-        if found.apply(at).executionId() <= since:
-            break
-        plans.append(found.apply(at).physicalPlanDescription())
-    return [plan for plan in plans if "Aggregate" in plan]
+def _queries(log: Path) -> list[str]:
+    """The plans, as they ran at last, of all queries that aggregate; commands (views) do not."""
+    plans: dict[int, str] = {}
+    for line in log.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        if event["Event"].endswith(("SparkListenerSQLExecutionStart", "SparkListenerSQLAdaptiveExecutionUpdate")):
+            plans[event["executionId"]] = event["physicalPlanDescription"]
+    return [plan for plan in plans.values() if "Aggregate" in plan]
 
 
 @pytest.mark.spark
@@ -57,14 +67,15 @@ def _queries(spark: Any, since: int) -> list[str]:
     ],
     ids=lambda value: value[-1].kind if isinstance(value, tuple) else "proven" if value else "",
 )
-def test_spark_runs_as_many_queries_as_explain_says(spark: Any, rules: tuple[Rule, ...], proven: frozenset[frozenset[str]]) -> None:
+def test_sparks_event_log_has_the_queries_that_explain_says(
+    spark: Any, tmp_path: Path, rules: tuple[Rule, ...], proven: frozenset[frozenset[str]]
+) -> None:
     from dp_foundation.quality.engine import measured
 
     spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")  # a table of this size would be broadcast
     frame = spark.sql("select id % 1000 as id, 'a' v from range(0, 100, 1, 2)")  # a bare range is known to be clustered
     gate = Gate("t", rules)
     costs = explain(gate, proven)
-    before = _newest(spark)
     around = Surroundings(
         state=lambda: frame,
         other=lambda name: frame,
@@ -74,8 +85,9 @@ def test_spark_runs_as_many_queries_as_explain_says(spark: Any, rules: tuple[Rul
         tables=("t",),
         proven=proven,
     )
-    results = judge(gate, tally(frame, gate), around)
-    ran = _queries(spark, before)
+    with _event_log(spark, tmp_path) as log:
+        results = judge(gate, tally(frame, gate), around)
+    ran = _queries(log)
     spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
     assert {result.outcome for result in results.values()} <= {"passed"}, results
     assert len(ran) == sum(cost.queries for cost in costs), text(costs)

@@ -15,11 +15,12 @@ from meshplane.model.baseline import Baseline
 from meshplane.model.context import Context, Neighbour, PlaneNames
 from meshplane.model.job_arguments import JobFiles
 from meshplane.model.project import Job, Project
-from meshplane.model.release import PlatformRelease, Release
+from meshplane.model.release import PlatformRelease, Release, columns_file
 from meshplane.model.runs import Run
 from meshplane.plan.shares import neighbour, references, shares
 from meshplane_cli.manifests import project_of
 from meshplane_cli.output import CliError, say
+from meshplane_cli.sql_lineage import columns_json
 from meshplane_cli.surroundings import Target
 
 
@@ -32,7 +33,7 @@ def script(found: Target, project: str, job: Job) -> Path:
 
 def description(found: Target, project: Project, job: Job) -> Mapping[str, Any]:
     """What the plane would tell the job (docs/contracts.md §1). A file of SQL is put where the job reads it. Raises CliError."""
-    return JobFiles.of(job, project, context(found, project, _uploaded_sql(found, project.name, job))).description()
+    return JobFiles.of(job, project, context(found, project, _uploaded_sql(found, project, job))).description()
 
 
 def arguments(job: Job, description: Mapping[str, Any], run: Run, gate: bool = False) -> list[str]:
@@ -74,16 +75,20 @@ def _neighbours(found: Target, project: Project) -> Mapping[str, Neighbour]:
     return known
 
 
-def _uploaded_sql(found: Target, project: str, job: Job) -> Release:
-    """A SQL job reads its file from the artifacts bucket: put it there by its content, as publish would."""
+def _uploaded_sql(found: Target, project: Project, job: Job) -> Release:
+    """A SQL job reads its file, and what it makes of which columns, from the artifacts bucket: put there by content, as publish would."""
     if not job.sql:
         return Release()
-    content = (found.checkout.folder(project) / job.sql).read_bytes()
-    sha = hashlib.sha256(content).hexdigest()
-    bucket, key = found.naming.bucket("artifacts"), found.naming.project_file(project, sha, Path(job.sql).name)
-    with translated("s3:PutObject", f"{bucket}/{key}"):
-        found.clients("s3").put_object(Bucket=bucket, Key=key, Body=content)
-    return Release(files={job.sql: sha})
+    content = (found.checkout.folder(project.name) / job.sql).read_bytes()
+    columns = columns_json(content.decode("utf-8", "replace"), job, project)
+    files = {job.sql: content, **({columns_file(job.sql, job.name): columns} if columns else {})}
+    release = Release(files={path: hashlib.sha256(body).hexdigest() for path, body in files.items()})
+    bucket = found.naming.bucket("artifacts")
+    for path, body in files.items():
+        key = release.file_key(found.naming, project.name, path)
+        with translated("s3:PutObject", f"{bucket}/{key}"):
+            found.clients("s3").put_object(Bucket=bucket, Key=key, Body=body)
+    return release
 
 
 def _packages(folder: Path, job: Job) -> list[str]:

@@ -16,8 +16,10 @@ from dp_foundation.lineage.columns import made_of
 from meshplane.model.context import Context
 from meshplane.model.job_arguments import JobFiles
 from meshplane.model.manifest import load
+from meshplane_cli.local_jobs import description
 from meshplane_cli.releases import build
 from meshplane_cli.sql_lineage import columns_of
+from meshplane_cli.surroundings import Checkout, Target
 from tests.unit.kinds.sample import BASELINE, DOMAIN, NAMING, PLANE, PLATFORM
 
 ROOT = Path(__file__).parents[2]
@@ -63,18 +65,40 @@ def test_of_a_read_that_names_no_columns_only_what_is_sure_is_told() -> None:
     assert columns_of("SELECT x, two.y FROM a.one CROSS JOIN b.two", several) == {}
 
 
-def test_what_publish_read_from_a_file_is_what_the_run_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+class Bucket:
+    """The artifacts bucket, where `run-local` puts what a SQL job reads."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    def __call__(self, service: str) -> Bucket:
+        assert service == "s3"
+        return self
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803  boto3's names
+        assert Bucket == NAMING.bucket("artifacts")
+        self.contents[Key] = Body
+
+
+@pytest.mark.parametrize("by", ["publish", "run-local"])
+def test_what_the_command_line_reads_from_a_file_is_what_the_run_tells(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     folder = ROOT / "tests/snippets/projects/orders"
     project = load((folder / "project.yaml").read_text(encoding="utf-8"), file="project.yaml", env="dev", project="orders")
     built = build(folder, project, NAMING, print)
     context = Context(DOMAIN, NAMING, BASELINE, PLATFORM, PLANE, built.release)
-    told = JobFiles.of(project.jobs["count_days"], project, context).description()
+    told, contents = JobFiles.of(project.jobs["count_days"], project, context).description(), built.contents
+    if by == "run-local":
+        checkout, bucket = Checkout(ROOT / "tests/snippets"), Bucket()
+        monkeypatch.setitem(checkout.__dict__, "domain", DOMAIN)
+        target = Target(checkout, "dev", NAMING, local=True)
+        monkeypatch.setitem(target.__dict__, "clients", bucket)
+        told, contents = description(target, project, project.jobs["count_days"]), bucket.contents
     jsonschema.validate(told, json.loads((ROOT / "schemas/job.schema.json").read_text(encoding="utf-8")))
     assert "columns" not in JobFiles.of(project.jobs["load_items"], project, context).description()
 
     def read(bucket: str, key: str) -> Any:
         assert bucket == NAMING.bucket("artifacts")
-        return json.loads(built.contents[key])
+        return json.loads(contents[key])
 
     monkeypatch.setattr(storage, "read_json", read)
     job = parse(["--meshplane-job", json.dumps(told)]).job

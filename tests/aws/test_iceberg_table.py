@@ -126,6 +126,7 @@ class TestIcebergTable(AdapterBehaviour):
                 "location": "a table is never moved",
                 "format_version": "one way only",
                 "dropped": "the author's word, not the table's",
+                "changed": "the contract's word, not the table's",
                 "sources": "history",
                 "empty": "data",
                 "unjudged": "data",

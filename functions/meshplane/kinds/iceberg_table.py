@@ -31,6 +31,7 @@ WRITE_DEFAULTS: Mapping[str, str] = {
     "write.metadata.previous-versions-max": "100",
     "commit.retry.num-retries": "10",  # Iceberg's 4 are few when several runs and the optimizers commit (spark-local §3)
 }
+_CHANGING = ("types", "precision", "nullability")
 # What engines write by themselves: nobody's addition, and no news.
 _ENGINES = ("created-at", "owner", "schema.name-mapping.default", "current-schema", "numFiles", "totalSize")
 
@@ -61,6 +62,7 @@ class IcebergTableSpec:
     properties: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     format_version: int = 2
+    changed: tuple[str, ...] = ()  # what of its columns arriving data may change, by the contract
     tombstone: bool = False
     sources: frozenset[str] = frozenset()
     empty: bool = False
@@ -123,7 +125,7 @@ class IcebergTable:
         return (*columns, *(f"property {key}" for key in sorted(set(seen.properties) - managed)))
 
     def brought(self, want: IcebergTableSpec, seen: IcebergTableSpec) -> tuple[str, ...]:
-        """Columns that the data brought, as the contract allows it (`columns: evolve`): told, and as good as declared."""
+        """What the data brought or changed of the columns, as the contract allows it (`evolve`): told, and as good as declared."""
         if want.tombstone or seen.table_format != want.table_format:
             return ()
         return tuple(f"column {column}" for column in _evolution(want, seen).brought)
@@ -153,6 +155,7 @@ def _spec(project: Project, table: Table, context: Context) -> IcebergTableSpec:
         properties=properties,
         dropped=table.dropped,
         format_version=table.format_version,
+        changed=tuple(entity for entity in _CHANGING if getattr(table.contract, entity) == "evolve"),
     )
 
 
@@ -171,7 +174,7 @@ def _sort_term(part: SortField) -> Term:
 
 
 def _evolution(want: IcebergTableSpec, seen: IcebergTableSpec) -> Evolution:
-    return evolve(want.columns, seen.columns, want.dropped, seen.sources, seen.empty)
+    return evolve(want.columns, seen.columns, want.dropped, seen.sources, seen.empty, want.changed)
 
 
 def _whole_table(want: IcebergTableSpec, seen: IcebergTableSpec) -> list[Difference]:

@@ -26,7 +26,7 @@ _OTHER_COLUMN = "add a column of the new type under another name, fill it, then 
 class Evolution:
     """`columns`: the target, each field with the id it has, or 0 where it is new. `differences`: the steps in the order in which they
     hold one after the other: drop, alter, rename, add, reorder. `extra`: dotted paths that nobody declared and somebody else added,
-    `brought`: columns (`channel string`) that the data added.
+    `brought`: what the data added or changed, `channel string`, `amount decimal(18,2), declared as decimal(12,2)`.
     `names`: dotted path as it is → as it will be, of every field that stays."""
 
     columns: tuple[Field, ...]
@@ -42,13 +42,15 @@ def evolve(
     dropped: Collection[str] = (),
     pinned: Collection[str] = (),
     empty: bool = False,
+    changed: Collection[str] = (),
 ) -> Evolution:
     """From the columns as they are (`seen`, with ids) to the wanted ones.
 
     `dropped` and `pinned` are dotted paths as Iceberg spells them (`items.element.sku`). `pinned` are sources of any partition spec or
     sort order the table ever had: its old files name them. `empty`: nothing was ever written, so a required column harms no row.
+    `changed`: what arriving data may change of a column: `types`, `precision`, `nullability`. Where it is wider, or optional, it stays so.
     """
-    walk = _Walk({path.lower() for path in dropped}, {path.lower() for path in pinned}, empty)
+    walk = _Walk({path.lower() for path in dropped}, {path.lower() for path in pinned}, empty, frozenset(changed))
     columns = walk.struct(wanted, seen, "", "")
     steps = (*walk.drops, *walk.alters, *walk.renames, *walk.adds, *walk.moves)
     return Evolution(columns, steps, tuple(walk.extra), tuple(walk.brought), walk.names)
@@ -77,8 +79,8 @@ def impossible(wanted: tuple[Field, ...], dropped: Collection[str] = ()) -> str:
 class _Walk:
     """One descent through both trees, collecting the steps by their phase."""
 
-    def __init__(self, dropped: set[str], pinned: set[str], empty: bool) -> None:
-        self.dropped, self.pinned, self.empty = dropped, pinned, empty
+    def __init__(self, dropped: set[str], pinned: set[str], empty: bool, changed: frozenset[str]) -> None:
+        self.dropped, self.pinned, self.empty, self.changed = dropped, pinned, empty, changed
         self.drops: list[Difference] = []
         self.alters: list[Difference] = []
         self.renames: list[Difference] = []
@@ -106,6 +108,7 @@ class _Walk:
 
     def _kept(self, new: Field, old: Field, was: str, path: str) -> Field:
         before, after = _join(was, old.name), _join(path, new.name)
+        new = new if path else self._as_changed(new, old)
         self.names[before] = after
         if old.name != new.name:
             note = f"renamed; field {old.id} keeps its id and its data"
@@ -120,6 +123,17 @@ class _Walk:
                 replace(one, refused=f"{told}. {one.refused}") if _is_of(one, after) and one.refused else one for one in self.alters
             ]
         return kept
+
+    def _as_changed(self, new: Field, old: Field) -> Field:
+        """The wanted column with what the data were allowed to change, and did."""
+        entity = "precision" if isinstance(new.type, Decimal) else "types"
+        if entity in self.changed and is_wider(old.type, new.type):
+            self.brought.append(f"{new.name} {text(old.type)}, declared as {text(new.type)}")
+            new = replace(new, type=old.type)
+        if "nullability" in self.changed and new.required and not old.required:
+            self.brought.append(f"{new.name} optional, declared as required")
+            new = replace(new, required=False)
+        return new
 
     def _requiredness(self, new: Field, old: Field, path: str) -> None:
         if old.required == new.required:

@@ -7,7 +7,7 @@ Maps keep the order of the file. Durations are timedeltas. References are checke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -141,7 +141,12 @@ class Table:
     def gate(self) -> Gate:
         """What its data is judged by, the implied rules first."""
         own = implied([c.name for c in self.columns], self.key, self.versions)
-        return Gate(self.name, own + self.rules, self.contract, self.allow_empty)
+        return Gate(self.name, own + tuple(self._weighed(rule) for rule in self.rules), self.contract, self.allow_empty)
+
+    def _weighed(self, rule: Rule) -> Rule:
+        """A set that arriving data may add to (`enum: evolve`) stops nothing: new values are counted, and told."""
+        told = self.contract.enum == "evolve" and rule.kind == "in_set" and rule.severity == "block" and not rule.filter
+        return replace(rule, severity="warn") if told else rule
 
 
 @dataclass(frozen=True, slots=True)

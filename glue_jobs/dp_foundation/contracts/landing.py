@@ -9,7 +9,7 @@ The built-ins `merge` and `files` land through `landed`, jobs through `dp_founda
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from dp_foundation.builtin import mapping
 from dp_foundation.config.arguments import Column, Table
-from dp_foundation.contracts import arriving, quarantine
+from dp_foundation.contracts import arriving, growing, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import raw
 from dp_foundation.io.merge import DELETED
@@ -76,7 +76,11 @@ def landed(
 
     declared = (*(column.name for column in source.columns), *source.hive_partition) if source else ()
     brought = arriving.plan(frame, [*(m.name for m in mapped), *OURS, *declared, *known], table)
-    every = (*mapped, *(one.mapped for one in brought))
+    grows = growing.plan(frame.sparkSession, table, mapped)
+    every = (*growing.widened(mapped, grows), *(one.mapped for one in brought))
+    watched = {arriving.HAS + one.mapped.name: f"{arriving.quoted(one.mapped.name)} IS NOT NULL" for one in brought}
+    for one in grows:
+        watched |= one.asked(any(m.name == DELETED for m in mapped))
     marked, faults = _marked(_staged(frame, every), every, table, brought)
     marked = marked.persist()
     try:
@@ -84,7 +88,7 @@ def landed(
         out = F.lit(False)
         for fault in kept:
             out = out | F.col(fault.flag)
-        count = _counted(marked, faults, out, table, what, [one.mapped.name for one in brought])
+        count = _counted(marked, faults, out, table, what, watched)
         if any(count[f.flag] for f in faults):
             bad = _bad(marked, faults)
             if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
@@ -93,7 +97,8 @@ def landed(
         if count["__rows"] and count["__out"] == count["__rows"]:
             raise DataError(f"{what}: each of {count['__rows']} rows breaks the contract; they are in {place.identifier}")
         written = (*mapped, *arriving.taken(frame.sparkSession, table, brought, count))
-        rows = marked.where(~out).select(*(_value(m.name, faults) for m in written))
+        kinds = growing.grow(frame.sparkSession, table, grows, count)
+        rows = marked.where(~out).select(*(_value(m.name, faults, kinds.get(m.name, "")) for m in written))
         rows._meshplane_landed = table.logical  # told by `is_landed`
         yield rows, count["__rows"] - count["__out"]
     finally:
@@ -183,11 +188,12 @@ def _marked(
     def fault(entity: str, column: str, condition: str, mode: str = "") -> None:
         # A required column has no null to fall back to.
         mode = "quarantine_row" if modes[entity] == "discard_value" and column in required else mode or modes[entity]
+        mode = "quarantine_row" if mode == "evolve" else mode  # what no column can become
         faults.append(Fault(entity, column, "", mode, f"__f{len(faults)}"))
         flags.append(f"coalesce({condition}, false) AS `{faults[-1].flag}`")
 
     if LINE in types:  # it has no value of its own that could be discarded
-        mode = "freeze" if modes["types"] in ("freeze", "evolve") else "quarantine_row"
+        mode = "freeze" if modes["types"] == "freeze" else "quarantine_row"
         faults.append(Fault("line", "", "", mode, "__f0"))
         flags.append(f"`{LINE}` IS NOT NULL AS `__f0`")
     for m in mapped:
@@ -195,7 +201,7 @@ def _marked(
             fault("types", m.name, mapping.uncast(m))
             if exact := mapping.inexact(m, types[m.name]):
                 fault("precision", m.name, exact)
-        if m.name in required:
+        if m.name in required and (modes["nullability"] != "evolve" or m.name in table.key):
             # A row that asks for a deletion needs its key alone.
             fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
     for one in brought:
@@ -212,15 +218,15 @@ def _marked(
     return _told(marked, faults), faults
 
 
-def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, brought: Sequence[str]) -> dict[str, int]:
-    """How many rows there are, how many stay out, break what, and of those that land have a value in a column that they brought."""
+def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, watched: Mapping[str, str]) -> dict[str, int]:
+    """How many rows there are, how many stay out, break what, and of those that land meet each of the `watched` conditions."""
     from pyspark.sql import functions as F
 
     asked = [F.count(F.lit(1)).alias("__rows"), F.count(F.when(out, 1)).alias("__out")]
-    asked += [F.count(F.when(~out & F.col(arriving.quoted(name)).isNotNull(), 1)).alias(arriving.HAS + name) for name in brought]
+    asked += [F.count(F.when(~out & F.expr(condition), 1)).alias(name) for name, condition in watched.items()]
     row = marked.agg(*asked, *(F.count(F.when(F.col(f.flag), 1)).alias(f.flag) for f in faults)).first()
     count = {name: int(value) for name, value in row.asDict().items()}
-    frozen = [f for f in faults if f.mode in ("freeze", "evolve") and count[f.flag]]
+    frozen = [f for f in faults if f.mode == "freeze" and count[f.flag]]
     if frozen:
         lines = [
             f"{f.column or 'the file'}: {count[f.flag]} row(s) break {f.entity}, which the contract leaves at {f.mode}" for f in frozen
@@ -265,11 +271,11 @@ def _reason(fault: Fault) -> dict[str, str]:
     return {"entity": fault.entity, "column": fault.column, "rule": fault.rule, "mode": fault.mode}
 
 
-def _value(name: str, faults: Sequence[Fault]) -> Any:
+def _value(name: str, faults: Sequence[Fault], kind: str = "") -> Any:
     from pyspark.sql import functions as F
 
     column = F.col(f"`{name}`")
     for fault in faults:
         if fault.column == name and fault.mode == "discard_value":
             column = F.when(~F.col(fault.flag), column)
-    return column.alias(name)
+    return (column.cast(kind) if kind else column).alias(name)

@@ -110,6 +110,28 @@ def test_it_is_taken_by_who_declares_it_where_the_types_fit() -> None:
     assert ["the data brought channel" in text and "its rows may hold null" in text for text in required] == [True]
 
 
+WIDER = (replace(TABLE[0], required=False), replace(TABLE[1], type=Decimal(18, 2)), TABLE[2], Field("n", LONG))
+GROWN = (*TABLE[:3], Field("n", INT))
+
+
+def test_what_the_data_may_change_stays_as_they_made_it() -> None:
+    evolution = evolve(GROWN, seen(*WIDER), changed=("types", "precision", "nullability"))
+    assert evolution.differences == ()
+    assert evolution.brought == (
+        "id optional, declared as required",
+        "amount decimal(18,2), declared as decimal(10,2)",
+        "n long, declared as int",
+    )
+    assert [(c.type, c.required) for c in evolution.columns] == [(c.type, c.required) for c in WIDER]
+    assert evolve(WIDER, seen(*WIDER), changed=("types",)).brought == ()  # declared since
+
+
+@pytest.mark.parametrize(("entity", "left"), [("types", 2), ("precision", 2), ("nullability", 2), ("", 3)])
+def test_what_they_may_not_change_is_refused(entity: str, left: int) -> None:
+    refused = [one.refused for one in evolve(GROWN, seen(*WIDER), changed=(entity,)).differences]
+    assert (len(refused), all(refused)) == (left, True)
+
+
 ALLOWED = {("int", "long"), ("float", "double")}
 
 

@@ -13,7 +13,7 @@ from meshplane.kinds import glue_job, iceberg_table, table_optimizer
 from meshplane.model import manifest, quarantine, types
 from meshplane.model.odcs import export, promised
 from meshplane.model.project import Job, Project, Table, Write
-from meshplane.model.rules import Contract
+from meshplane.model.rules import Contract, Rule
 from meshplane.model.types import Field, Primitive
 from tests.unit.kinds.sample import CONTEXT
 
@@ -55,7 +55,7 @@ def test_its_columns_are_those_that_the_library_writes() -> None:
 
 
 MODES = ("freeze", "quarantine_row", "discard_value", "evolve")
-TAKEN = {"table": MODES[:1], "columns": MODES, **dict.fromkeys(("types", "nullability", "precision", "enum"), MODES[:3])}
+TAKEN = {"table": MODES[:1], **dict.fromkeys(("columns", "types", "nullability", "precision", "enum"), MODES)}
 
 
 def _judged(table: str) -> list[tuple[str, str]]:
@@ -78,11 +78,22 @@ def test_a_table_of_files_has_no_columns_but_its_own(mode: str) -> None:
 
 def test_the_same_in_a_contracts_file_is_refused() -> None:
     orders = _project().tables["orders"]
-    told = promised(replace(orders, contract=replace(FROZEN, types="evolve")))
+    told = promised(replace(orders, contract=replace(FROZEN, table="evolve")))
     project = replace(_project(), tables={"orders": replace(orders, contract_file="contracts/orders.odcs.yaml")})
     with pytest.raises(ManifestInvalid) as invalid:
         manifest.joined(project, {"contracts/orders.odcs.yaml": export("sales", told)})
     assert [(problem.code, problem.found, problem.mend) for problem in invalid.value.problems] == [("contract-mode", "evolve", "freeze")]
+
+
+@pytest.mark.parametrize("severity", ["block", "warn", "observe"])
+def test_a_set_that_evolves_stops_nothing(severity: Any) -> None:
+    known = Rule("known", "in_set", ("status",), {"values": ["new"]}, severity=severity)
+    rules = (known, replace(known, name="some", filter="id > 1"), Rule("filled", "not_null", ("status",)))
+    orders = replace(_project().tables["orders"], rules=rules, contract=Contract(enum="evolve"))
+    told = "warn" if severity == "block" else severity
+    assert [rule.severity for rule in orders.gate.rules[-3:]] == [told, severity, "block"]
+    assert [rule.severity for rule in replace(orders, contract=Contract()).gate.rules[-3:]] == [severity, severity, "block"]
+    assert orders.rules == rules
 
 
 def test_the_modes_of_a_contracts_file_decide_too() -> None:

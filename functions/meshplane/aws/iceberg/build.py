@@ -71,7 +71,7 @@ def updates(want: IcebergTableSpec, raw: Mapping[str, Any]) -> tuple[TableUpdate
 def _shape(want: IcebergTableSpec, seen: IcebergTableSpec, raw: Mapping[str, Any]) -> list[TableUpdate]:
     """Schema, partition spec and sort order. A form that the table had before is taken up again by its number, as Java does."""
     now = files.schema(raw)
-    columns = evolve(want.columns, seen.columns, want.dropped, seen.sources, seen.empty).columns
+    columns = evolve(want.columns, seen.columns, want.dropped, seen.sources, seen.empty, want.changed).columns
     fields = files.fields_json(columns, now["fields"], itertools.count(raw["last-column-id"] + 1).__next__)
     schema = {"type": "struct", "fields": fields}
     ids = files.paths(schema)

@@ -17,16 +17,14 @@ from meshplane.model.manifest.normalise import format_of
 from meshplane.model.manifest.rules import OF_ALL_ROWS, OPTIONS, RulePart, columns_of, kinds_of
 from meshplane.model.manifest.scope import Scope
 from meshplane.model.manifest.tables import TablePart
-from meshplane.model.problems import LATER, Loc, did_you_mean
+from meshplane.model.problems import Loc, did_you_mean
 from meshplane.model.rules import IMPLIED
 from meshplane.model.types import Decimal, Primitive, Type, text
 
-_KEEPING = ("freeze", "quarantine_row", "discard_value")
-# What landing does of each entity's modes (docs/decisions/0012); the others stay refused.
+# What landing does of each entity's modes (docs/decisions/0012); data never make a table.
 MODES = {
     "table": ("freeze",),
-    "columns": (*_KEEPING, "evolve"),
-    **dict.fromkeys(("types", "nullability", "precision", "enum"), _KEEPING),
+    **dict.fromkeys(("columns", "types", "nullability", "precision", "enum"), ("freeze", "quarantine_row", "discard_value", "evolve")),
 }
 _OF_FILES = ("freeze", "discard_value")  # columns of a table that is no Iceberg table
 RAW_KINDS = ("row_count", "freshness", "columns", "unique")  # what can be said of files before anybody has cast them
@@ -80,9 +78,7 @@ def refused_mode(entity: str, mode: str, iceberg: bool) -> tuple[str, tuple[str,
         return f"a table of files has no quarantine and no columns but the declared ones: '{mode}' is for Iceberg tables", _OF_FILES
     if mode in MODES[entity]:
         return None
-    if entity == "table":
-        return "arriving data never make a table: the manifest declares it, and a job writes no other", MODES[entity]
-    return f"not delivered yet: '{mode}' of {entity} comes with {LATER['data']}", MODES[entity]
+    return "arriving data never make a table: the manifest declares it, and a job writes no other", MODES[entity]
 
 
 def _rule(scope: Scope, table: str, part: TablePart, name: str, form: RulePart) -> None:

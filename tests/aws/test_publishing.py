@@ -450,6 +450,7 @@ ROWS: list[tuple[str, str, Row]] = [
     ("bad-request", "no step", asked(step="")),
     ("bad-request", "an attempt of the old form", asked(attempt="0")),
     ("bad-request", "a path in the step", asked(step="../other/step")),
+    ("script-overridden", "another script", asked(arguments={"--meshplane-attempt": ATTEMPT, "--scriptLocation": "s3://mine/load.py"})),
     ("record-missing", "another project's run", asked(run={"run_id": "no-such-run", "project": "sales"})),
     ("project-unknown", "another project in the run", asked(run={"run_id": RUN, "project": "customers"})),
     ("project-unknown", "state wiped", no_state),

@@ -17,11 +17,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshplane.model.asl_gate import AGAIN, INVOKE
+from meshplane.model.publishing import SCRIPT
 
 JOB = re.compile(r"\$\{job\.([^}]*)\}")
 GATE = re.compile(r"\$\{gate\.([^}]*)\}")
 SYNC = "arn:aws:states:::glue:startJobRun.sync"
 _OURS = ("--meshplane-run", "--meshplane-step", "--meshplane-attempt", "--meshplane-gate")
+_RELEASED = frozenset(
+    name.lower()
+    for name in (
+        SCRIPT, "--extra-py-files", "--extra-jars", "--extra-files", "--additional-python-modules", "--python-modules-installer-option",
+        "--user-jars-first", "--conf", "--meshplane-job",
+    )
+)  # fmt: skip
+"""What puts other code, or another gate, in the place of the release's."""
 _PATHS = ("InputPath", "OutputPath", "ResultPath", "ResultSelector")
 Fault = tuple[str, str, dict[str, str]]
 """Where, what, and the rows found, allowed, mend."""
@@ -63,6 +72,9 @@ def _of_job(states: Mapping[str, Any], state: Mapping[str, Any], at: str, tables
         yield f"{at}.Resource", "must wait for its end, or the gate would judge a job that still writes", {"allowed": SYNC}
     if jsonata or state.get("QueryLanguage") == "JSONata":
         yield at, "a job before a gate is filled in for JSONPath", {"found": "JSONata", "mend": '"QueryLanguage": "JSONPath"'}
+    for key in _overriding(state):
+        message = "would run other code, or judge by another gate, than the release has"
+        yield f"{at}.Parameters.{key}", message, {"mend": f"leave {key} out; the manifest says what the job is"}
     for key in _PATHS:
         if key in state:
             yield (
@@ -70,6 +82,15 @@ def _of_job(states: Mapping[str, Any], state: Mapping[str, Any], at: str, tables
                 "the job's result is the gate's: it stands under $.gate, all else stays as it is",
                 {"mend": f"leave {key} out"},
             )
+
+
+def _overriding(state: Mapping[str, Any]) -> list[str]:
+    """Arguments that belong to the release; and all of them where they come as a whole, from who knows where."""
+    parameters = state.get("Parameters")
+    told = parameters if isinstance(parameters, Mapping) else {}
+    given = told.get("Arguments", {})
+    names = [str(name).removesuffix(".$") for name in given] if isinstance(given, Mapping) else []
+    return [f"Arguments.{name}" for name in sorted(names) if name.lower() in _RELEASED] + (["Arguments.$"] if "Arguments.$" in told else [])
 
 
 def _of_gate(states: Mapping[str, Any], name: str, state: Mapping[str, Any], at: str, gates: Gates) -> Iterator[Fault]:

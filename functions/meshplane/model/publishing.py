@@ -22,6 +22,7 @@ ROUNDS = 3  # how often job and gate are tried while others move `main`
 
 CAUSES: Mapping[str, str] = {
     "bad-request": "the request names no run, step or attempt, or a project that is not the run's",
+    "script-overridden": "the job run was started with another script than its release has",
     "project-unknown": "no reconcile has said how the project's tables are judged",
     "project-removed": "the project's manifest was deleted and its removal is done",
     "record-missing": "the step left no record",
@@ -51,6 +52,7 @@ CAUSES: Mapping[str, str] = {
     "branch-foreign": "the branch holds a commit of another run",
     "main-unjudged": "main holds a commit that no publication made",
 }
+SCRIPT = "--scriptLocation"  # of a job run: goes before its job's own script (Glue guide, job parameters); no job of ours has it
 _ATTEMPT = re.compile(r"[0-9]+_[0-9]+")
 _OUTCOMES = ("passed", "failed", "error")
 
@@ -67,7 +69,8 @@ class Request:
 
     @staticmethod
     def read(event: Mapping[str, Any]) -> Request:
-        """The attempt stands there itself, or among the `arguments` of the job run that a state machine hands on. Raises GateFailed."""
+        """The attempt stands there itself, or among the `arguments` of the job run that a state machine hands on: what that run was started
+        with. Raises GateFailed."""
         run = event.get("run")
         told = run if isinstance(run, Mapping) else {}
         had = event.get("arguments")
@@ -76,6 +79,8 @@ class Request:
         texts = [field if isinstance(field, str) and field else "" for field in fields]
         if not all(texts) or not _ATTEMPT.fullmatch(texts[3]) or any("/" in text for text in texts):
             raise GateFailed("bad-request", f"project, run_id, step and an attempt like 0_1 are needed, not {fields}")
+        if isinstance(had, Mapping) and any(str(name).lower() == SCRIPT.lower() for name in had):
+            raise GateFailed("script-overridden", f"step {texts[2]} was started with {SCRIPT}")
         start, end = (field if isinstance(field := told.get(name), str) else "" for name in ("window_start", "window_end"))
         return Request(texts[0], texts[1], texts[2], texts[3], (start, end))
 

@@ -220,9 +220,13 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 GATES = Gates({"load_orders": ("orders",), "daily_revenue": ("daily_revenue",)}, ARN("lambda", "function:publish"))
-LOADS = {"Type": "Task", "Resource": asl.RUN_JOB, "Parameters": {"JobName": "${job.load_orders}", "Arguments": {"--limit": "10"}}}
+LOADS: dict[str, Any] = {
+    "Type": "Task",
+    "Resource": asl.RUN_JOB,
+    "Parameters": {"JobName": "${job.load_orders}", "Arguments": {"--limit": "10"}},
+}
 PUBLISHES = {"Type": "Task", "Resource": "${gate.orders}", "End": True}
-GATED = {"StartAt": "load", "States": {"load": {**LOADS, "Next": "publish"}, "publish": PUBLISHES}}
+GATED: dict[str, Any] = {"StartAt": "load", "States": {"load": {**LOADS, "Next": "publish"}, "publish": PUBLISHES}}
 
 
 def gated(body: Any) -> own_asl.Filled:
@@ -264,7 +268,7 @@ def test_a_second_use_of_a_job_is_a_step_of_its_own_also_in_a_branch() -> None:
 
 
 def _with(**states: Any) -> dict[str, Any]:
-    return {"StartAt": "load", "States": {**GATED["States"], **states}}  # type: ignore[dict-item]
+    return {"StartAt": "load", "States": {**GATED["States"], **states}}
 
 
 UNGATED_FILES = [
@@ -283,6 +287,22 @@ UNGATED_FILES = [
         "the job is not waited for",
         _with(load={**LOADS, "Resource": asl.RUN_JOB.removesuffix(".sync"), "Next": "publish"}),
         ["States.load.Resource"],
+    ),
+    (
+        "another script takes its place",
+        _with(
+            load={
+                **LOADS,
+                "Parameters": {**LOADS["Parameters"], "Arguments": {"--scriptLocation.$": "$.x", "--conf": "a=b"}},
+                "Next": "publish",
+            }
+        ),
+        ["States.load.Parameters.Arguments.--conf", "States.load.Parameters.Arguments.--scriptLocation"],
+    ),
+    (
+        "arguments from who knows where",
+        _with(load={**LOADS, "Parameters": {"JobName": "${job.load_orders}", "Arguments.$": "$.x"}, "Next": "publish"}),
+        ["States.load.Parameters.Arguments.$"],
     ),
     ("its result is thrown away", _with(load={**LOADS, "ResultPath": None, "Next": "publish"}), ["States.load.ResultPath"]),
     ("the gate is asked something else", _with(publish={**PUBLISHES, "Parameters": {"Payload": {}}}), ["States.publish.Parameters"]),

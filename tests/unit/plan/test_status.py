@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from meshplane.errors import Conflict, Denied, ManifestInvalid, NotReady, Problem
+from meshplane.flows.converge import remember
 from meshplane.model.release import Release
 from meshplane.model.resource import Provenance
 from meshplane.model.status import Condition, timeless
@@ -78,6 +79,9 @@ def test_what_the_data_brought_is_told_and_no_drift() -> None:
     assert (found.added, found.brought) == ((), ("thing t: column channel string",))
     assert (found.conditions[2].status, found.conditions[0].status) == ("False", "True")
     assert "\nbrought by the data: thing t: column channel string\n" in status("sales", "dev", found).text()
+    action = brought.actions[0]
+    for told, mark in ((action, ""), (replace(action, brought=()), "m1")):  # it is looked at again, so that it is told again
+        assert remember({}, [Outcome(told, State.DONE, mark="m1")])[told.id].mark == mark
 
 
 def test_unread_is_unknown() -> None:

@@ -108,6 +108,16 @@ def probe_glue(sfn: Any, glue: Any) -> None:
 
     ask("stop", stopped)
 
+    def run_stopped() -> Any:
+        """Somebody stops the job run past its machine."""
+        arn = sfn.create_state_machine(name="past", definition=machine({"A": sync("hang")}), roleArn=ROLE)["stateMachineArn"]
+        execution = sfn.start_execution(stateMachineArn=arn)["executionArn"]
+        time.sleep(0.6)
+        glue.batch_stop_job_run(JobName="hang", JobRunIds=[glue.get_job_runs(JobName="hang")["JobRuns"][0]["Id"]])
+        return short(finished(sfn, execution))
+
+    ask("run_stopped", run_stopped)
+
     def stopped_between_attempts() -> Any:
         later = sync("fails", Retry=[{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 6, "MaxAttempts": 1}])
         arn = sfn.create_state_machine(name="later", definition=machine({"A": later}), roleArn=ROLE)["stateMachineArn"]

@@ -54,6 +54,12 @@ def test_stop_cancels_the_run_and_keeps_error_and_cause(vanilla: Answers, repair
     assert repaired["stop"] == {"status": "ABORTED", "error": "Enough", "cause": "asked to", "output": None, "run": "STOPPED"}
 
 
+def test_a_run_that_somebody_stopped_fails_its_step(vanilla: Answers, repaired: Answers) -> None:
+    assert "status" not in vanilla["run_stopped"], "it cannot stop a run"
+    assert (repaired["run_stopped"]["status"], repaired["run_stopped"]["error"]) == ("FAILED", "States.TaskFailed")
+    assert json.loads(repaired["run_stopped"]["cause"])["JobRunState"] == "STOPPED"
+
+
 def test_stop_between_two_attempts_takes_effect_at_once(vanilla: Answers, repaired: Answers) -> None:
     assert vanilla["stop_between_attempts"]["status"] != "ABORTED"
     assert repaired["stop_between_attempts"]["status"] == "ABORTED"

@@ -273,6 +273,8 @@ def apply(publish: Publish | None = None) -> None:
     callback_service._DELAY_SECONDS_SYNC_CONDITION_CHECK = POLL_SECONDS
     glue_service.StateTaskServiceGlue._eval_integration_pattern = _await_job_run
     glue_service.StateTaskServiceGlue._get_glue_client = staticmethod(_glue_client)
+    # moto calls a run that somebody stopped a good end; a step whose job did not finish must not go on.
+    glue_service._JOB_RUN_STATE_ABNORMAL_TERMINAL_VALUE.add("STOPPED")
     service._normalise_parameters = _normaliser("_to_boto_request", "input_shape", "parameters")
     service._normalise_response = _normaliser("_from_boto_response", "output_shape", "response")
     sdk_service._SERVICE_ERROR_NAMES.update(_SDK_ERROR_NAMES)

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from tests.e2e.plane import HEAD, Plane, eventually
+from tests.e2e.watched import states
 
 pytestmark = [pytest.mark.local, pytest.mark.spark]
+FRESH = "      fresh: { freshness: at, within: 26h, severity: warn }\n"
 MANIFEST = f"""{HEAD.format(name="sales")}
 tables:
   orders_raw: {{ layer: raw, format: csv, partition: dt, columns: {{ id: string, at: string }} }}
@@ -21,8 +22,7 @@ tables:
     key: [id]
     rules:
       known: {{ range: id, min: 1 }}
-      fresh: {{ freshness: at, within: 26h, severity: warn }}
-jobs:
+{FRESH}jobs:
   load_orders: {{ use: merge, reads: orders_raw, writes: orders, with: {{ latestBy: [at] }} }}
 pipelines:
   daily: {{ steps: [load_orders] }}
@@ -39,9 +39,36 @@ KEY = {"pk": {"S": "project#sales"}, "sk": {"S": "state"}}
 
 def watch(plane: Plane) -> None:
     """One pass of the deployed machine."""
-    machine, states = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev"), plane.client("stepfunctions")
-    arn = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
-    assert eventually(lambda: (s := states.describe_execution(executionArn=arn)["status"]) != "RUNNING" and s, 240, 0.5) == "SUCCEEDED"
+    machine, machines = plane.stack.naming.arn("states", "stateMachine:f01-meshplane-watchdog-dev"), plane.client("stepfunctions")
+    arn = machines.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+    assert eventually(lambda: (s := machines.describe_execution(executionArn=arn)["status"]) != "RUNNING" and s, 240, 0.5) == "SUCCEEDED"
+
+
+def remember(plane: Plane, **told: str) -> None:
+    """As another pass left it."""
+    for name, value in told.items():
+        plane.client("dynamodb").update_item(
+            TableName="f01-meshplane-state-dev",
+            Key=KEY,
+            UpdateExpression=f"SET watched.orders.{name} = :it",
+            ExpressionAttributeValues={":it": {"S": value}},
+        )
+
+
+def changed(plane: Plane, manifest: str) -> None:
+    """The manifest is another, and applied: its gate is the one that counts."""
+    digest = gate(plane)
+    plane.put("sales", manifest)
+    assert eventually(lambda: gate(plane) != digest, 60)
+
+
+def gate(plane: Plane) -> str:
+    item = plane.client("dynamodb").get_item(TableName="f01-meshplane-state-dev", Key=KEY, ConsistentRead=True)["Item"]
+    return str(item["gates"]["M"]["orders"]["M"]["digest"]["S"])
+
+
+def alarm(plane: Plane) -> str:
+    return states(plane.client, "f01-meshplane-tables")["f01-meshplane-tables-unhealthy-dev"]
 
 
 def test_a_published_table_is_judged_again_by_its_own_job_and_its_status_tells(plane: Plane) -> None:
@@ -55,21 +82,29 @@ def test_a_published_table_is_judged_again_by_its_own_job_and_its_status_tells(p
     assert remembered(plane)["stale"]["S"].startswith("fresh: the newest row is of 2020-01-02T00:00:00Z")
     eventually(lambda: "NotFresh" in json.dumps(plane.status("sales")["conditions"]))
 
-    # As a bad verdict of an earlier state left it: what has changed since is judged at once.
-    plane.client("dynamodb").update_item(
-        TableName="f01-meshplane-state-dev",
-        Key=KEY,
-        UpdateExpression="SET watched.orders.broken = :why",
-        ExpressionAttributeValues={":why": TypeSerializer().serialize("known: 1 of 2 rows")},
-    )
+    # A rule that what is published breaks; the last verdict was a day ago.
+    changed(plane, MANIFEST.replace(FRESH, "").replace("min: 1", "min: 2"))
+    remember(plane, judged="2020-01-03T00:00:00Z")
+    watch(plane)
+    told = remembered(plane)
+    assert (told["broken"]["S"].startswith("known: 1 of 2"), told["unclear"]["S"], told["stale"]["S"]) == (True, "", "")
+    eventually(lambda: "RulesBroken" in json.dumps(plane.status("sales")["conditions"]))
+    plane.advance(minutes=1)
+    assert alarm(plane) == "ALARM"
+
+    # The rule is put right: what has changed since a bad verdict is judged at once.
+    changed(plane, MANIFEST.replace(FRESH, ""))
     watch(plane)
     told = remembered(plane)
     assert (told["broken"]["S"], told["unclear"]["S"]) == ("", "")
+    plane.advance(minutes=6)
+    assert alarm(plane) == "OK"
     table = plane.catalog.load_table("f01_de_refined.sales_orders")
     head = table.current_snapshot()
     assert head is not None
     assert told["snapshot"]["N"] == str(head.snapshot_id)
     assert table.metadata_location == before, "it was judged, and nothing was written"
-    [record] = [key for key in plane.keys("refined", "sales/_runs/") if key.endswith("/check-orders.json") and "_lineage" not in key]
-    judged = json.loads(plane.client("s3").get_object(Bucket=plane.bucket("refined"), Key=record)["Body"].read())
-    assert (judged["state"], judged["outputs"], [v["branch"] for v in judged["verdicts"]]) == ("nothing", [], ["main"])
+    records = [key for key in plane.keys("refined", "sales/_runs/") if key.endswith("/check-orders.json") and "_lineage" not in key]
+    bodies = [plane.client("s3").get_object(Bucket=plane.bucket("refined"), Key=key)["Body"].read() for key in records]
+    left = [(one["state"], one["outputs"], [(v["branch"], v["passed"]) for v in one["verdicts"]]) for one in map(json.loads, bodies)]
+    assert sorted(left) == [("failed", [], [("main", False)]), ("nothing", [], [("main", True)])]

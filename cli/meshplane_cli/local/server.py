@@ -72,7 +72,7 @@ class EmbeddedAws:
         self.pollers.refresh()
         self._start_runs()
         self.timeline.start()
-        self._keeper = Keeper(self.place.snapshot, lambda: self._front.changes, self._idle)
+        self._keeper = Keeper(self.place.snapshot, lambda: self._front.changes, self._at_rest)
         self._keeper.start()
         self.place.announce(Running(os.getpid(), self._port, ENV))
 
@@ -121,6 +121,10 @@ class EmbeddedAws:
     def _idle(self) -> bool:
         optimizers = self._worker.optimizers if self._worker is not None else None
         return ROUTER.idle and self.pool.idle and self.pollers.idle and (optimizers is None or optimizers.idle)
+
+    def _at_rest(self) -> bool:
+        """Idle, and no job under way: its run would be told as stopped by whoever starts from that state, and saving takes its time."""
+        return self._idle() and (self._worker is None or self._worker.quiet)
 
     def administer(self, route: str, body: Mapping[str, Any]) -> Any:
         """The administration's routes; raises KeyError for an unknown one, ValueError for a wrong value."""

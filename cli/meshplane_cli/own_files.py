@@ -1,6 +1,7 @@
 """A project's own scripts, SQL files and state machines, read here as the runtime will read them. Called by `manifests.problems`.
 
-Scripts are parsed as Glue's Python, SQL by sqlglot, state machines by `model.own_asl`, which the plane asks too. Nothing is run.
+Scripts are parsed as Glue's Python, SQL by sqlglot, state machines by `model.own_asl`, which the plane asks too. Nothing is run but the
+top level of a source's Starlark, in its sandbox.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 import sqlglot
 from sqlglot.errors import ParseError, SqlglotError
 
-from meshplane.errors import Problem
+from meshplane.errors import Problem, ScriptFailed
 from meshplane.model import own_asl
 from meshplane.model.domain import Domain
 from meshplane.model.gating import gated_writes
 from meshplane.model.own_gate import Gates
 from meshplane.model.project import Job, Project
+from meshplane.model.source_script import wrong_functions
+from meshplane.sandbox.process import interpreting
 from meshplane_cli.rule_sql import not_a_query
 
 PYTHON = (3, 11)  # Glue 5.1's
@@ -39,7 +42,25 @@ def problems_of(folder: Path, file: str, project: Project, domain: Domain) -> tu
             names, targets = project.jobs, pipeline.asl.targets
             gates = Gates(gated_writes(project))
             found += own_asl.fill(_text(folder, pipeline.asl.file), f"{beside}/{pipeline.asl.file}", names, targets, str, gates).problems
+    for source in project.sources.values():
+        if source.rest.script:
+            found += _starlark(_text(folder, source.rest.script), f"{beside}/{source.rest.script}", f"sources.{source.name}.rest.script")
     return tuple(found)
+
+
+def _starlark(text: str, file: str, at: str) -> Iterator[Problem]:
+    """A source's own script, in the sandbox that it will run in: its top level is all that runs here."""
+    allowed = "Starlark: functions of values, without import, load and while"
+    try:
+        with interpreting(file, text):
+            pass
+    except ScriptFailed as error:
+        told = f"the sandbox refuses it: {error.said or error}"
+        yield Problem("source-script", told, at, file, error.line, error.column, allowed=allowed, mend="docs/sources.md, rest, script")
+        return
+    for one in wrong_functions(text):
+        told = f"`{one.name}` takes other arguments" if one.line else f"there is no function `{one.name}`"
+        yield Problem("source-script", told, at, file, one.line, 1 if one.line else 0, found=one.found, allowed=one.allowed)
 
 
 def _scripts(folder: Path, project: Project) -> dict[str, Job]:

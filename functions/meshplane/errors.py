@@ -14,6 +14,7 @@
     ├── MainMoved            nobody's: somebody else committed first; job and gate are repeated on a fresh branch
     ├── RestoreRefused       the operator's: a table may not be restored as asked; reasons, all at once
     ├── SourceFailed         the author's, or the source's: what it answered cannot be taken; Refused: it may not be called so
+    ├── ScriptFailed         the author's: a source's own script is no Starlark, failed, answered what is no request, or broke a bound
     ├── Broken               nobody's: a connection to a source failed
     ├── IngestUnfinished     nobody's: the time was up; the step is called again and goes on
     └── ServiceFault         AWS's: 5xx, time-out, broken connection; the outcome of a write is unknown
@@ -163,6 +164,14 @@ class SourceFailed(PlaneError):
     """A source answered what cannot be taken: a status, no JSON, no records where they should be."""
 
     fault: Fault = "author"
+
+
+class ScriptFailed(SourceFailed):
+    """A source's own script. `said` is what the interpreter says, `line` and `column` where; empty and 0 where it is nothing of a line."""
+
+    def __init__(self, told: str, said: str = "", line: int = 0, column: int = 0) -> None:
+        super().__init__(told)
+        self.said, self.line, self.column = said, line, column
 
 
 class Refused(SourceFailed):

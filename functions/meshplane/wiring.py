@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -52,6 +52,7 @@ from meshplane.model.sources import Source
 from meshplane.model.urls import LOOPBACK, Allowed
 from meshplane.net.http import SafeHttp
 from meshplane.ports import Adapter
+from meshplane.sandbox.process import interpreting
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -173,11 +174,11 @@ def watcher(context: Any) -> AwsWatcher:
     return AwsWatcher(clients(), naming(arn), stores, reconcile_queue(context), releases(arn))
 
 
-def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Source, IngestPorts]:
+def ingest(context: Any, project: str, pipeline: str, source: str, script: str = "") -> tuple[Source, IngestPorts]:
     """For `ingest_api`: the source as applied, and what fetching it needs. Loopback is called only where AWS is on loopback, too."""
     names = naming(context.invoked_function_arn)
     runs = DynamoRuns(clients()("dynamodb"), settings().state_table)
-    found = source_of(runs.policies(project) or {}, pipeline, source)
+    found = source_of(runs.policies(project) or {}, pipeline, source, script)
     here = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in LOOPBACK
     allowed = Allowed.of(domain().api_hosts, domain().loopback_hosts if here else ())
 
@@ -188,7 +189,8 @@ def ingest(context: Any, project: str, pipeline: str, source: str) -> tuple[Sour
         sleep(time.total_seconds())
 
     store = S3IngestStore(clients(), names, project, found)
-    return found, IngestPorts(SafeHttp(allowed, monotonic), store, SystemClock(), left, pause)
+    loader = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}  # where Lambda's Python finds itself
+    return found, IngestPorts(SafeHttp(allowed, monotonic), store, SystemClock(), left, pause, partial(interpreting, environment=loader))
 
 
 def run_ports(context: Any) -> RunPorts:

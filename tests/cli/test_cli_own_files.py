@@ -33,6 +33,30 @@ GOOD = {
 }
 
 
+CALLING = """\
+apiVersion: meshplane/v1
+kind: Project
+metadata: { name: shop }
+sources:
+  orders: { rest: { url: "http://127.0.0.1:8080/v1", script: sources/orders.star }, into: landed }
+tables:
+  landed: { layer: raw, format: json, columns: { id: string } }
+pipelines:
+  fetch: { steps: [{ ingest: orders }] }
+"""
+SCRIPT = """\
+def first(run):
+    return {"path": "/orders"}
+
+def next(run, request, answer):
+    return None
+
+def records(body):
+    return body
+"""
+REFUSED = "    allowed  Starlark: functions of values, without import, load and while\n    mend     docs/sources.md, rest, script"
+
+
 def project(folder: Path, changed: dict[str, str]) -> Path:
     for path, text in {**GOOD, **changed, "project.yaml": MANIFEST}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +68,49 @@ def found(folder: Path, **changed: str) -> list[str]:
     domain = Checkout(ROOT).domain
     valid = load(MANIFEST, file="projects/shop/project.yaml", env="dev", project="shop", domain=domain)
     return [str(one) for one in problems_of(project(folder, changed), "projects/shop/project.yaml", valid, domain)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", ""),
+        (
+            "(run):",
+            "(run)",
+            f"sources/orders.star:1:15  sources.orders.rest.script: the sandbox refuses it: "
+            f'unexpected new line here, expected one of "->" or ":"\n{REFUSED}',
+        ),
+        (
+            "return body",
+            "return rows",
+            f"sources/orders.star:8:12  sources.orders.rest.script: the sandbox refuses it: Variable `rows` not found\n{REFUSED}",
+        ),
+        (
+            "def first",
+            "import os\ndef first",
+            f"sources/orders.star:1:1  sources.orders.rest.script: the sandbox refuses it: cannot use reserved keyword `import`\n{REFUSED}",
+        ),
+        (
+            "def records(body)",
+            "def records(body, page)",
+            "sources/orders.star:7:1  sources.orders.rest.script: `records` takes other arguments\n"
+            "    found    def records(body, page):\n    allowed  def records(body):",
+        ),
+        (
+            "def next",
+            "def after",
+            "sources/orders.star  sources.orders.rest.script: there is no function `next`\n"
+            "    found    first, after, records\n    allowed  def next(run, request, answer):",
+        ),
+    ],
+)
+def test_a_sources_own_script_is_read_as_the_sandbox_reads_it(tmp_path: Path, old: str, new: str, told: str) -> None:
+    domain = Checkout(ROOT).domain
+    valid = load(CALLING, file="projects/shop/project.yaml", env="dev", project="shop", domain=domain)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources/orders.star").write_text(SCRIPT.replace(old, new, 1))
+    said = problems_of(tmp_path, "projects/shop/project.yaml", valid, domain)
+    assert [str(one) for one in said] == ([f"projects/shop/{told}"] if told else [])
 
 
 def test_whole_files_have_no_fault(tmp_path: Path) -> None:

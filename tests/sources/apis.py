@@ -13,6 +13,22 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "s3cr3t-t0ken"  # of a server that lives as long as a test
+# How a source's own script pages the shop.
+SCRIPT = """\
+def first(run):
+    query = {"limit": 100}
+    if run["cursor"]:
+        query["since"] = run["cursor"]
+    return {"path": "/orders", "query": query}
+
+def next(run, request, answer):
+    if answer["body"]["next"] == None:
+        return None
+    return dict(request, query = dict(request["query"], cursor = answer["body"]["next"]))
+
+def records(body):
+    return body["data"]["items"]
+"""
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -87,7 +103,15 @@ def serving(api: Api) -> Iterator[Api]:
             api.asked.append(self.path)
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            status, headers, body = api.failing.pop(0) if api.failing else api.answer(parts.path, query, self.headers)
+            self.tell(*(api.failing.pop(0) if api.failing else api.answer(parts.path, query, self.headers)))
+
+        def do_POST(self) -> None:
+            api.asked.append(self.path)
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            query = {name: str(value) for name, value in sent.items()}
+            self.tell(*(api.failing.pop(0) if api.failing else api.answer(urlsplit(self.path).path, query, self.headers)))
+
+        def tell(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)

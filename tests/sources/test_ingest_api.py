@@ -4,74 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from meshplane.aws.clients import Clients
-from meshplane.aws.ingest_store import S3IngestStore
 from meshplane.errors import Broken, IngestUnfinished, Refused, SourceFailed
-from meshplane.flows.ingest_api import Ingested, IngestPorts, ingest_api
-from meshplane.model.naming import Naming
 from meshplane.model.sources import Auth, Dates, Incremental, Page, Paginate, Response, Rest, Source, following_url
-from meshplane.model.urls import Allowed
 from meshplane.net.http import Limits, SafeHttp
 from tests.sources.apis import TOKEN, Rates, Shop, as_json
-
-NAMING = Naming("f01", "de", "390403879405", "eu-central-1", "dev")
-HERE = Allowed.of((), ["127.0.0.1"])
-
-
-@dataclass
-class World:
-    """One source, its bucket, and a clock that waiting moves."""
-
-    clients: Clients
-    source: Source
-    at: datetime = datetime(2030, 1, 9, 6, tzinfo=UTC)
-    left: timedelta = timedelta(seconds=170)
-    waits: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        place: Any = {"LocationConstraint": "eu-central-1"}
-        self.clients("s3").create_bucket(Bucket=NAMING.bucket("raw"), CreateBucketConfiguration=place)
-        secret = NAMING.of("secret", project="sales", name="shop-api")
-        self.clients("secretsmanager").create_secret(Name=secret, SecretString=json.dumps({"token": TOKEN}))
-
-    def now(self) -> datetime:
-        return self.at
-
-    def pause(self, time: timedelta) -> None:
-        self.waits.append(time.total_seconds())
-        self.at += time
-
-    def ingest(self, run_id: str, reparse: bool = False, **run: str) -> Ingested:
-        store = S3IngestStore(self.clients, NAMING, "sales", self.source)
-        ports = IngestPorts(SafeHttp(HERE, lambda: 0.0), store, self, lambda: self.left, self.pause)
-        return ingest_api(ports, self.source, {"run_id": run_id, **run}, reparse)
-
-    def objects(self, prefix: str) -> dict[str, str]:
-        s3, bucket = self.clients("s3"), NAMING.bucket("raw")
-        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())]
-        return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for text in self.objects("sales/orders_raw/").values() for line in text.splitlines()]
-
-
-def orders(shop: Shop) -> Source:
-    rest = Rest(
-        f"{shop.url}/orders",
-        {"limit": "100"},
-        records="data.items",
-        paginate=Paginate("cursor", "next", "cursor"),
-        auth=Auth(bearer="token"),
-        incremental=Incremental("updated_at", "since"),
-        rate=100,
-    )
-    return Source("shop", rest, "orders_raw", "dt", "shop-api")
+from tests.sources.world import HERE, World, orders
 
 
 def fx(rates: Rates) -> Source:
@@ -183,7 +127,7 @@ def test_what_cannot_be_taken_fails_with_a_reason_and_without_the_secret(clients
 
 def get(api: Shop, limits: Limits | None = None, ticks: list[float] | None = None) -> Response:
     times = iter(ticks or [0.0] * 10_000)
-    return SafeHttp(HERE, lambda: next(times), limits=limits or Limits()).get(f"{api.url}/x", {})
+    return SafeHttp(HERE, lambda: next(times), limits=limits or Limits()).ask(f"{api.url}/x", {})
 
 
 def test_redirects_stay_at_their_host_and_answers_are_capped(shop: Shop) -> None:
@@ -203,7 +147,7 @@ def test_redirects_stay_at_their_host_and_answers_are_capped(shop: Shop) -> None
     with pytest.raises(Broken, match="longer than"):
         get(shop, Limits(seconds=1), [0.0, 2.0, 2.0])
     with pytest.raises(Broken, match="the connection failed"):
-        SafeHttp(HERE, lambda: 0.0).get("http://127.0.0.1:1/", {})
+        SafeHttp(HERE, lambda: 0.0).ask("http://127.0.0.1:1/", {})
 
 
 @pytest.mark.parametrize(

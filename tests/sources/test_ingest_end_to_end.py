@@ -1,4 +1,4 @@
-"""Two sources on the embedded AWS: real Lambda worker, real state machine, manifests put by a plain client; each run twice."""
+"""Three sources on the embedded AWS: real Lambda worker, real state machine, manifests put by a plain client; each run twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from meshplane_cli.local import stack as stacks
 from meshplane_cli.local.stack import Stack
-from tests.sources.apis import TOKEN, Rates, Shop, as_json
+from tests.sources.apis import SCRIPT, TOKEN, Rates, Shop, as_json
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.local, pytest.mark.timeout(300)]
@@ -41,13 +41,23 @@ sources:
       dates: {{ first: 2030-01-01, lookback: 3d }}
       rate: 100
     into: rates_raw
+  scripted:
+    rest:
+      url: {shop}
+      script: sources/shop.star
+      auth: {{ bearer: token }}
+      incremental: {{ column: updated_at }}
+      rate: 100
+    secret: shop-api
+    into: scripted_raw
 tables:
+  scripted_raw: {{ layer: raw, format: json, partition: dt, columns: {{ id: string, amount: string, updated_at: string }} }}
   orders_raw: {{ layer: raw, format: json, partition: dt, columns: {{ id: string, amount: string, updated_at: string }} }}
   rates_raw: {{ layer: raw, format: json, columns: {{ base: string, date: string, currency: string, rate: double, seen: string }} }}
 pipelines:
   fetch:
     window: day
-    steps: [{{ parallel: [{{ ingest: orders }}, {{ ingest: rates, retry: 1 }}] }}]
+    steps: [{{ parallel: [{{ ingest: orders }}, {{ ingest: rates, retry: 1 }}, {{ ingest: scripted }}] }}]
 """
 
 
@@ -86,10 +96,12 @@ def landed(stack: Stack, table: str) -> dict[str, str]:
     return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
 
 
-def test_two_sources_are_fetched_by_a_pipeline_and_a_second_run_changes_nothing(stack: Stack, shop: Shop, rates: Rates) -> None:
+def test_three_sources_are_fetched_by_a_pipeline_and_a_second_run_changes_nothing(stack: Stack, shop: Shop, rates: Rates) -> None:
     secret = stack.naming.of("secret", project="feeds", name="shop-api")
     stack.client("secretsmanager").create_secret(Name=secret, SecretString=json.dumps({"token": TOKEN}))
     manifest, artifacts = MANIFEST.format(shop=shop.url, rates=rates.url), stack.naming.bucket("artifacts")
+    beside = stack.naming.manifest_key("feeds").replace("project.yaml", "sources/shop.star")
+    stack.client("s3").put_object(Bucket=artifacts, Key=beside, Body=SCRIPT.encode())
     stack.client("s3").put_object(Bucket=artifacts, Key=stack.naming.manifest_key("feeds"), Body=manifest.encode())
     stack.settle()
     status = json.loads(stack.client("s3").get_object(Bucket=artifacts, Key="status/feeds.json")["Body"].read())
@@ -98,12 +110,20 @@ def test_two_sources_are_fetched_by_a_pipeline_and_a_second_run_changes_nothing(
     assert run(stack, 1) == "SUCCEEDED"
     orders, days = landed(stack, "orders_raw"), landed(stack, "rates_raw")
     assert sorted(int(json.loads(line)["id"]) for text in orders.values() for line in text.splitlines()) == list(range(250))
+    scripted = landed(stack, "scripted_raw")
+    assert sorted(scripted.values()) == sorted(orders.values())
     assert {json.loads(line)["date"] for text in days.values() for line in text.splitlines()} == {"2030-01-08"}
     assert run(stack, 2) == "SUCCEEDED"
-    assert (landed(stack, "orders_raw"), landed(stack, "rates_raw")) == (orders, days)
+    assert (landed(stack, "orders_raw"), landed(stack, "rates_raw"), landed(stack, "scripted_raw")) == (orders, days, scripted)
     rates.restated = {"2030-01-08": 1.3}
     assert run(stack, 3) == "SUCCEEDED"
     assert len(landed(stack, "rates_raw")) == len(days) + 1
     shop.failing = [as_json({}, 403)]
     assert run(stack, 4).startswith("FAILED SourceFailed")
+    stack.client("s3").put_object(Bucket=artifacts, Key=beside, Body=SCRIPT.replace("return body", "return 7 #").encode())
+    stack.client("s3").put_object(Bucket=artifacts, Key=stack.naming.manifest_key("feeds"), Body=f"{manifest}# once more\n".encode())
+    stack.settle()
+    shop.changed = {17: "2030-01-02T00:00:00Z"}
+    assert "`records` answered int; allowed: a list of objects" in run(stack, 5), "the next run has the script as it is now"
+    assert landed(stack, "scripted_raw") == scripted
     assert TOKEN not in "".join(path.read_text(errors="replace") for path in stack.place.log.rglob("*.log"))

@@ -4,17 +4,20 @@
     {project}/_pages/{source}/{run_id}/begun.json, 00001.json …   Spark and Hive read nothing below a name that begins with `_`
     {project}/_pages/{source}/last.json                           cursor and prints of the last whole run
     {project}/{table}/…                                           the records
+
+A source's own script is read from the artifacts bucket, where `publish` put it by its content.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.faults import translated
-from meshplane.errors import Conflict, NotFound, SourceFailed
+from meshplane.errors import Conflict, NotFound, NotReady, SourceFailed
 from meshplane.model.naming import Naming
 from meshplane.model.sources import Page, Source
 
@@ -67,6 +70,21 @@ class S3IngestStore:
             return {str(key): str(value) for key, value in dict(json.loads(text)).items()}
         except (ValueError, TypeError):
             raise SourceFailed(f"the secret {full} is not a JSON object of keys and values") from None
+
+    def script(self, path: str, sha256: str) -> str:
+        """By content: what a reconcile found in the release, and nothing else."""
+        mend = f"run `meshplane publish {self._project}`"
+        if not sha256:
+            raise NotReady(f"{path} is in no release of this project: {mend}")
+        key = self._naming.project_file(self._project, sha256, path.rpartition("/")[2])
+        try:
+            with translated("s3:GetObject", key):
+                found = self._clients("s3").get_object(Bucket=self._naming.bucket("artifacts"), Key=key)["Body"].read()
+        except NotFound as gone:
+            raise NotReady(f"{key} is not in the artifacts bucket: {mend}") from gone
+        if hashlib.sha256(found).hexdigest() != sha256:
+            raise NotReady(f"{key} is not what was published: {mend}")
+        return str(found.decode("utf-8"))
 
     def _read(self, key: str) -> dict[str, Any] | None:
         try:

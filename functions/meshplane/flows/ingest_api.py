@@ -5,20 +5,24 @@
 Every write is made at most once under a key that the run determines, so the step may be called again at any point: it goes on behind the
 last archived page and leaves the same files. `reparse` reads an earlier run's archive instead of calling: only a changed reading of
 it leaves new files. An answer that is the same as in the last whole run lands no second time.
+
+A source's own script says which request is next and which records an answer holds; every call is made here all the same.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Protocol
 
-from meshplane.errors import Broken, IngestUnfinished, SourceFailed
+from meshplane.errors import Broken, IngestUnfinished, ScriptFailed, SourceFailed
 from meshplane.model.runs import PipelinePolicy
+from meshplane.model.source_script import Asked, asked, records
 from meshplane.model.sources import (
     Page,
     Response,
@@ -26,10 +30,12 @@ from meshplane.model.sources import (
     Source,
     days,
     document_of,
+    fingerprint,
     first_url,
     following_url,
     lines,
     newest,
+    rows,
 )
 from meshplane.model.windows import iso
 from meshplane.ports import Clock
@@ -41,10 +47,18 @@ LONGEST = timedelta(minutes=2)  # a longer wait is left to the state machine
 
 
 class Http(Protocol):
-    """One GET. Raises Refused, Broken."""
+    """One GET, or with a body one POST of JSON. Raises Refused, Broken."""
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Response:
+    def ask(self, url: str, headers: Mapping[str, str], body: str = "") -> Response:
         """The answer, whatever its status."""
+        ...
+
+
+class Script(Protocol):
+    """A source's own file, ready to be called. Raises ScriptFailed."""
+
+    def call(self, function: str, *given: Any) -> Any:
+        """What one of its functions answers, as plain values."""
         ...
 
 
@@ -79,21 +93,26 @@ class IngestStore(Protocol):
         """A secret's keys and values."""
         ...
 
+    def script(self, path: str, sha256: str) -> str:
+        """The text of a file of the project's release. Raises NotReady where it is not there, or is another one."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class IngestPorts:
-    """`left` is the function's remaining time, `pause` waits."""
+    """`left` is the function's remaining time, `pause` waits, `interpreting` opens a script by its path and text."""
 
     http: Http
     store: IngestStore
     clock: Clock
     left: Callable[[], timedelta]
     pause: Callable[[timedelta], None]
+    interpreting: Callable[[str, str], AbstractContextManager[Script]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What the step answers: requests sent, pages read, files landed, pages that were as before."""
+    """What the step answers: requests sent, pages read, files landed, pages that were as before, and by which script (its sha256)."""
 
     source: str
     requests: int = 0
@@ -101,17 +120,20 @@ class Ingested:
     files: int = 0
     unchanged: int = 0
     cursor: str = ""
+    script: str = ""
 
 
 @dataclass
 class _Run:
-    """One call of the step. `prints` are fingerprint → response hash of this run's pages."""
+    """One call of the step. `about` is what a script is told of the run; `prints` are fingerprint → response hash of this run's pages."""
 
     ports: IngestPorts
     source: Source
     run_id: str
     reading: bool  # only the archive is read
     headers: Mapping[str, str]
+    script: Script | None
+    about: Mapping[str, str]
     requests: int = 0
     asked: datetime | None = None
     prints: dict[str, str] = field(default_factory=dict)
@@ -121,36 +143,50 @@ def ingest_api(ports: IngestPorts, source: Source, run: Mapping[str, Any], repar
     """One source in one run (docs/contracts.md §2: `run`). Raises SourceFailed; IngestUnfinished when it is to be called again."""
     run_id, memory = str(run["run_id"]), ports.store.remembered()
     first = {"at": iso(ports.clock.now()), "cursor": memory.get("cursor", ""), "prints": memory.get("prints", {})}
-    begun = ports.store.begin(run_id, first)
+    begun = ports.store.begin(run_id, {**first, "script": source.rest.script_sha256})
+    if not reparse and begun.get("script", "") != source.rest.script_sha256:
+        raise ScriptFailed(f"{source.rest.script or source.name}: run {run_id} began with another script; start a new run")
     secret = ports.store.secret(source.secret) if source.secret and not reparse else {}
-    work = _Run(ports, source, run_id, reparse, _headers(source.rest, secret))
+    with _script(ports, source.rest) as script:
+        work = _Run(ports, source, run_id, reparse, _headers(source.rest, secret), script, _about(source.rest, begun, run))
+        return _ingested(work, begun, run)
+
+
+def _ingested(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Ingested:
+    """Every page's records under the raw table, then what the next run shall know."""
+    source, ports = work.source, work.ports
     cursor, number, files, unchanged = str(begun["cursor"]), 0, 0, 0
     folder = f"{source.partition}={begun['at'][:10]}/" if source.partition else ""
     for number, page in enumerate(_pages(work, begun, run), 1):
-        text = lines(source.rest, page)
+        found = _records(work, page)
+        text = lines(source.rest, page, found)
         work.prints[page.fingerprint] = page.response_sha256
-        cursor = newest(source.rest, page, cursor)
-        if begun["prints"].get(page.fingerprint) == page.response_sha256 and not reparse:
+        cursor = newest(source.rest, found, cursor)
+        if begun["prints"].get(page.fingerprint) == page.response_sha256 and not work.reading:
             unchanged += 1
         elif text:
             name = sha256(text.encode()).hexdigest()[:12]
-            ports.store.land(f"{folder}{source.name}-{run_id}-{number:05}-{name}.json", text)
+            ports.store.land(f"{folder}{source.name}-{work.run_id}-{number:05}-{name}.json", text)
             files += 1
     cursor = max([cursor, *_days(source.rest, begun, run)])
-    if not reparse:
-        ports.store.remember({"cursor": cursor, "prints": work.prints, "run_id": run_id})
-    return Ingested(source.name, work.requests, number, files, unchanged, cursor)
+    if not work.reading:
+        ports.store.remember({"cursor": cursor, "prints": work.prints, "run_id": work.run_id})
+    return Ingested(source.name, work.requests, number, files, unchanged, cursor, source.rest.script_sha256)
 
 
-def source_of(pipelines: Mapping[str, PipelinePolicy], pipeline: str, source: str) -> Source:
-    """The source as the last reconcile left it with its pipeline. Raises SourceFailed for one that is not declared there."""
+def source_of(pipelines: Mapping[str, PipelinePolicy], pipeline: str, source: str, script: str = "") -> Source:
+    """The source as the last reconcile left it with its pipeline; `script`: the content of its own script that the caller began with.
+
+    Raises SourceFailed for one that is not declared there.
+    """
     policy = pipelines.get(pipeline)
     stored = policy.sources.get(source) if policy else None
     if policy is None or stored is None:
         raise SourceFailed(f"pipeline {pipeline} has no applied source {source}")
     if policy.paused:
         raise SourceFailed(f"pipeline {pipeline} is paused: {policy.paused}")
-    return Source.from_json(stored)
+    found = Source.from_json(stored)
+    return replace(found, rest=replace(found.rest, script_sha256=script)) if script and found.rest.script else found
 
 
 def _days(rest: Rest, begun: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
@@ -161,12 +197,46 @@ def _days(rest: Rest, begun: Mapping[str, Any], run: Mapping[str, Any]) -> list[
     return days(rest.dates, str(begun["cursor"]), str(run.get("window_start", "")), str(run.get("window_end", "")), today)
 
 
+def _script(ports: IngestPorts, rest: Rest) -> AbstractContextManager[Script | None]:
+    if not rest.script:
+        return nullcontext()
+    return ports.interpreting(rest.script, ports.store.script(rest.script, rest.script_sha256))
+
+
+def _about(rest: Rest, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a script is told of its run: the same however often the step is called."""
+    cursor = str(begun["cursor"]) or (rest.incremental.initial if rest.incremental else "")
+    window = {name: str(run.get(name, "")) for name in ("window_start", "window_end")}
+    return {"began": str(begun["at"]), "cursor": cursor, **window}
+
+
+def _records(work: _Run, page: Page) -> Sequence[Mapping[str, Any]]:
+    """A page's records, as they came or as the script says."""
+    rest = work.source.rest
+    if page.status in rest.absent:
+        return ()
+    if work.script is None:
+        return list(rows(rest, document_of(page)))
+    return records(work.script.call("records", document_of(page)), rest.script)
+
+
+def _starts(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> list[Asked]:
+    """The first requests: one, or one a day."""
+    rest = work.source.rest
+    if work.script is None:
+        urls = [first_url(rest, "", day) for day in _days(rest, begun, run)] if rest.dates else [first_url(rest, str(begun["cursor"]))]
+        return [Asked(url) for url in urls]
+    if work.reading:  # nothing is asked: an archive begins with its first page
+        return [Asked(rest.url)]
+    first = asked(rest, work.script.call("first", work.about), rest.script, "first")
+    return [first] if first else []
+
+
 def _pages(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[Page]:
     """Every page in order, from the archive as far as it goes."""
-    rest, cursor, number = work.source.rest, str(begun["cursor"]), 0
-    starts = [first_url(rest, "", day) for day in _days(rest, begun, run)] if rest.dates else [first_url(rest, cursor)]
-    for url in starts:
-        following = url
+    number = 0
+    for start in _starts(work, begun, run):
+        following: Asked | None = start
         while following:
             number += 1
             if number > MAX_PAGES:
@@ -178,21 +248,32 @@ def _pages(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Iter
                 page = _fetched(work, following)
                 work.ports.store.archive(work.run_id, number, page)
             yield page
-            following = page.following
+            following = _after(work, page)
 
 
-def _fetched(work: _Run, url: str) -> Page:
+def _after(work: _Run, page: Page) -> Asked | None:
+    """The request behind a page; None at the end."""
+    if page.then is None:
+        return Asked(page.following) if page.following else None
+    rest = work.source.rest
+    following = asked(rest, page.then, rest.script, "next")
+    if following and not work.reading and fingerprint(following.url, following.sent) in work.prints:
+        raise ScriptFailed(f"{rest.script}: `next` asks for what this run has asked before: {following.url}")
+    return following
+
+
+def _fetched(work: _Run, request: Asked) -> Page:
     """One answer that can be taken, tried as often as declared."""
-    rest, why = work.source.rest, ""
+    rest, url, why = work.source.rest, request.url, ""
     for attempt in range(rest.retries + 1):
         _paced(work)
         try:
-            answer = work.ports.http.get(url, work.headers)
+            answer = work.ports.http.ask(url, work.headers, request.sent)
         except Broken as broken:
             why, wait = str(broken), _backoff(attempt)
         else:
             if answer.status == 200 or answer.status in rest.absent:
-                return _page(rest, url, answer, work.ports.clock)
+                return _page(work, request, answer)
             why, wait = f"{url} answered {answer.status}", _asked_wait(answer, work.ports.clock) or _backoff(attempt)
             if answer.status not in AGAIN:
                 raise SourceFailed(why)
@@ -201,15 +282,21 @@ def _fetched(work: _Run, url: str) -> Page:
     raise SourceFailed(f"{why}, {rest.retries + 1} times")
 
 
-def _page(rest: Rest, url: str, answer: Response, clock: Clock) -> Page:
+def _page(work: _Run, request: Asked, answer: Response) -> Page:
+    """The answer as it is archived, with the request behind it."""
+    rest, url = work.source.rest, request.url
     try:
         body = answer.body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceFailed(f"{url} answered text that is no UTF-8") from error
-    page = Page(url, answer.status, iso(clock.now()), body)
-    if answer.status in rest.absent:
-        return page
-    return replace(page, following=following_url(rest, url, answer, document_of(page)))
+    page = Page(url, answer.status, iso(work.ports.clock.now()), body, sent=request.sent, script=rest.script_sha256)
+    absent = answer.status in rest.absent
+    if work.script is None:
+        return page if absent else replace(page, following=following_url(rest, url, answer, document_of(page)))
+    told = {"status": answer.status, "headers": dict(answer.headers), "body": None if absent else document_of(page)}
+    then = work.script.call("next", work.about, request.words, told)
+    following = asked(rest, then, rest.script, "next")
+    return replace(page, following=following.url, then=then) if following else page
 
 
 def _paced(work: _Run) -> None:

@@ -207,6 +207,16 @@ def _bringing(manifests: Manifests, project: str, prepared: Prepared) -> Callabl
     return bring
 
 
+def _with_scripts(sources: Mapping[str, Any], prepared: Prepared, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Each source with the content of its script. One that is nowhere yet leaves the source as it was."""
+    files, found = prepared.context.release.files, dict(sources)
+    for name, source in sources.items():
+        if path := source["rest"]["script"]:
+            whole = {**source, "rest": {**source["rest"], "script_sha256": files.get(path, "")}}
+            found[name] = whole if path in files else before.get(name, whole)
+    return found
+
+
 def _gated_names(gates: Mapping[str, Any]) -> frozenset[str]:
     """`database.table` of every table that is published through a gate."""
     return frozenset(f"{gate['database']}.{gate['name']}" for gate in gates.values())
@@ -230,5 +240,6 @@ def _pipelines(project: Project, prepared: Prepared, desired: Desired, before: M
         # An own file that is nowhere yet compiles to nothing: the machine of before stands, and so does what is known of it.
         publishes = publish_function(naming) in definition if definition else bool(old and old.publishes)
         policy = replace(PipelinePolicy.of(pipeline, machine), late=late, publishes=publishes)
+        policy = replace(policy, sources=_with_scripts(policy.sources, prepared, old.sources if old else {}))
         policies[pipeline.name] = policy.carry_since(old, now).to_json()
     return policies

@@ -17,8 +17,11 @@ metrics = Metrics(namespace="Meshplane", service="meshplane")
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """`{"project", "pipeline", "source", "run": {…}, "reparse": false}`; answers what was done. Errors are known by their class's name."""
-    source, ports = wiring.ingest(context, event["project"], event["pipeline"], event["source"])
+    """`{"project", "pipeline", "source", "run": {…}, "script": "", "reparse": false}`; answers what was done.
+
+    Errors are known by their class's name.
+    """
+    source, ports = wiring.ingest(context, event["project"], event["pipeline"], event["source"], event.get("script", ""))
     done = asdict(ingest_api(ports, source, event["run"], bool(event.get("reparse"))))
     metrics.add_metric("FilesIngested", MetricUnit.Count, done["files"])
     logger.info("ingested", extra={"run_id": event["run"]["run_id"], "project": event["project"], **done})

@@ -11,6 +11,7 @@ from meshplane.kinds.log_group import log_group_id
 from meshplane.kinds.role import role_id
 from meshplane.model import asl, own_asl
 from meshplane.model.access import TARGET_ACTIONS
+from meshplane.model.asl_ingest import sources_of
 from meshplane.model.context import Context
 from meshplane.model.gating import gated_writes, publish_function
 from meshplane.model.own_gate import Gates
@@ -52,6 +53,10 @@ class StateMachine:
     def _want(self, pipeline: Pipeline, project: Project, context: Context) -> Want[StateMachineSpec]:
         naming = context.naming
         definition, refused, waits = "", "", ""
+        scripts = {source.rest.script for source in sources_of(pipeline.steps) if source.rest.script}
+        files = {path: context.release.file_key(naming, project.name, path) for path in sorted(scripts)}
+        if absent := [path for path, key in files.items() if not key]:
+            waits = f"FileMissing: {', '.join(absent)} is in no release of this project; mend: meshplane publish {project.name}"
         if pipeline.asl is None:
             definition = asl.compile_steps(pipeline, project, context)
             jobs = {step.job for _, step in asl.step_names(pipeline)}
@@ -61,7 +66,14 @@ class StateMachine:
         group = log_group_id(project.name, pipeline.name, context)
         spec = StateMachineSpec(definition, naming.role_arn("pipeline", project.name), naming.arn("logs", f"log-group:{group.name}"))
         needs = {role_id("pipeline", project.name, context), group, *(job_id(project.name, job, context) for job in jobs)}
-        return Want(machine_id(project.name, pipeline.name, context), spec, frozenset(needs), refused, waits)
+        return Want(
+            machine_id(project.name, pipeline.name, context),
+            spec,
+            frozenset(needs),
+            refused,
+            waits,
+            frozenset(filter(None, files.values())),
+        )
 
     def compare(self, want: StateMachineSpec, seen: StateMachineSpec) -> tuple[Difference, ...]:
         """Every field; the definition by meaning."""

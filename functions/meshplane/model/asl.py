@@ -96,7 +96,7 @@ class _Compiler:
     """Walks the steps once, in the order in which `step_names` named them."""
 
     def __init__(self, pipeline: Pipeline, project: Project, context: Context) -> None:
-        self.project, self.naming = project, context.naming
+        self.project, self.naming, self.release = project, context.naming, context.release
         self.names = iter(step_names(pipeline))
         self.parallels = 0
         self.gated = gated_jobs(project)
@@ -116,7 +116,7 @@ class _Compiler:
         if isinstance(step, IngestStep):
             self.ingests += 1
             name = f"Ingest {self.ingests} {step.source.name}"
-            return name, name, {name: ingest_state(step, self.project.name, self.pipeline, self.naming)}
+            return name, name, {name: ingest_state(step, self.project.name, self.pipeline, self.naming, self.release)}
         if isinstance(step, Parallel):
             self.parallels += 1
             name = f"Parallel {self.parallels}"

@@ -8,6 +8,7 @@ from typing import Any
 from meshplane.model.naming import Naming
 from meshplane.model.project import IngestStep, Parallel, Step
 from meshplane.model.project import Sequence as Steps
+from meshplane.model.release import Release
 from meshplane.model.sources import Source
 
 INVOKE = "arn:aws:states:::lambda:invoke"
@@ -30,9 +31,14 @@ _GO_ON = {
 }
 
 
-def ingest_state(step: IngestStep, project: str, pipeline: str, naming: Naming) -> dict[str, Any]:
-    """What the function gets is docs/contracts.md §10; the source itself is what the last reconcile stored, never the caller's word."""
+def ingest_state(step: IngestStep, project: str, pipeline: str, naming: Naming, release: Release) -> dict[str, Any]:
+    """What the function gets is docs/contracts.md §10; the source itself is what the last reconcile stored, never the caller's word.
+
+    `script` is the content of the source's own script: an execution keeps to the one that it began with.
+    """
     payload = {"project": project, "pipeline": pipeline, "source": step.source.name, "run.$": "$.run"}
+    if sha256 := release.files.get(step.source.rest.script, ""):
+        payload["script"] = sha256
     seconds = max(1, int(step.retry_after.total_seconds()))
     again = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": seconds, "BackoffRate": 2.0, "MaxAttempts": step.retry}
     function = naming.arn("lambda", f"function:{naming.of('ingest_function')}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -54,10 +54,13 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Incremental:
-    """Ask for what changed since the greatest value of `column` seen; `initial` before there is one."""
+    """Ask for what changed since the greatest value of `column` seen; `initial` before there is one.
+
+    A script sends it itself: no `param`.
+    """
 
     column: str
-    param: str
+    param: str = ""
     initial: str = ""
 
 
@@ -71,7 +74,10 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """An HTTP API that answers JSON. `records` is a dotted path; with `key` and `value` a map there becomes a row per entry."""
+    """An HTTP API that answers JSON. `records` is a dotted path; with `key` and `value` a map there becomes a row per entry.
+
+    `script`: the project's own file that pages and yields records, `script_sha256` its content as the reconcile found it in the release.
+    """
 
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +94,8 @@ class Rest:
     absent: tuple[int, ...] = ()
     rate: int = 10
     retries: int = 6
+    script: str = ""
+    script_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +136,24 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One archived answer: what was asked, where it goes on (`following`, empty at the end), and the answer itself."""
+    """One archived answer: what was asked, where it goes on (`following`, empty at the end), and the answer itself.
+
+    Paged by a script: `script` is its sha256, `sent` the body of the request (empty for a GET), `then` what it says to ask next.
+    """
 
     url: str
     status: int
     fetched_at: str
     body: str
     following: str = ""
+    sent: str = ""
+    then: Mapping[str, Any] | None = None
+    script: str = ""
 
     @property
     def fingerprint(self) -> str:
         """Of the request."""
-        return hashlib.sha256(f"GET {self.url}".encode()).hexdigest()
+        return fingerprint(self.url, self.sent)
 
     @property
     def response_sha256(self) -> str:
@@ -154,10 +168,15 @@ class Page:
     @staticmethod
     def from_json(stored: Mapping[str, Any]) -> Page:
         """The inverse. Raises SourceFailed when the archive is not what it was."""
-        page = Page(*(stored[name] for name in Page.__slots__))
+        page = Page(**{name: stored[name] for name in Page.__slots__ if name in stored})
         if page.response_sha256 != stored["response_sha256"]:
             raise SourceFailed(f"the archived answer of {page.url} was changed")
         return page
+
+
+def fingerprint(url: str, sent: str = "") -> str:
+    """Of a request, the body of a POST included."""
+    return hashlib.sha256((f"POST {url}\n{sent}" if sent else f"GET {url}").encode()).hexdigest()
 
 
 def with_params(url: str, params: Mapping[str, str]) -> str:
@@ -232,12 +251,10 @@ def rows(rest: Rest, document: Any) -> Iterator[dict[str, Any]]:
         yield {**record, **kept}
 
 
-def lines(rest: Rest, page: Page) -> str:
+def lines(rest: Rest, page: Page, found: Sequence[Mapping[str, Any]]) -> str:
     """The records of a page as JSON lines, in their order; empty when there are none."""
-    if page.status in rest.absent:
-        return ""
     stamp = {rest.fetched_at: page.fetched_at} if rest.fetched_at else {}
-    return "".join(json.dumps({**row, **stamp}, ensure_ascii=False) + "\n" for row in rows(rest, document_of(page)))
+    return "".join(json.dumps({**row, **stamp}, ensure_ascii=False) + "\n" for row in found)
 
 
 def document_of(page: Page) -> Any:
@@ -248,11 +265,11 @@ def document_of(page: Page) -> Any:
         raise SourceFailed(f"{page.url} answered no JSON") from error
 
 
-def newest(rest: Rest, page: Page, before: str) -> str:
-    """The greatest value of the incremental column, the page's and `before`'s. Numbers are compared as numbers."""
-    if rest.incremental is None or page.status in rest.absent:
+def newest(rest: Rest, found: Sequence[Mapping[str, Any]], before: str) -> str:
+    """The greatest value of the incremental column, these records' and `before`'s. Numbers are compared as numbers."""
+    if rest.incremental is None:
         return before
-    values = [row[rest.incremental.column] for row in rows(rest, document_of(page)) if row.get(rest.incremental.column) is not None]
+    values = [row[rest.incremental.column] for row in found if row.get(rest.incremental.column) is not None]
     texts = [str(value) for value in values] + ([before] if before else [])
     numeric = all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in texts)
     return max(texts, key=(lambda text: float(text)) if numeric else (lambda text: text), default="")

@@ -1,4 +1,4 @@
-"""One GET towards a declared host: the adapter behind `flows.ingest_api.Http`, made by `wiring`.
+"""One GET, or one POST of JSON, towards a declared host: the adapter behind `flows.ingest_api.Http`, made by `wiring`.
 
 The name is resolved once and the connection goes to that address, with the certificate checked against the name; redirects stay at
 the same scheme, host and port; size (decoded) and time are capped. Nothing is logged here, and credentials are only in headers.
@@ -36,6 +36,14 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request brings beside its URL."""
+
+    headers: Mapping[str, str]
+    body: str = ""
+
+
 class SafeHttp:
     """`tick` is a monotonic clock in seconds."""
 
@@ -45,15 +53,20 @@ class SafeHttp:
         self._allowed, self._tick, self._resolve = allowed, tick, resolve
         self._limits = limits
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Response:
-        """The answer, whatever its status. Raises Refused for a URL or answer that is not allowed, Broken for a connection that failed."""
+    def ask(self, url: str, headers: Mapping[str, str], body: str = "") -> Response:
+        """The answer, whatever its status: of a POST where there is a body, which no redirect sends elsewhere.
+
+        Raises Refused for a URL or answer that is not allowed, Broken for a connection that failed.
+        """
         start, ends = self._place(url), self._tick() + self._limits.seconds
         address = start.host if start.is_loopback else public_address(start.host, start.port, self._resolve)
         with _pool(start, address) as pool:
             for _ in range(MAX_REDIRECTS + 1):
-                answer = self._once(pool, start, url, headers, ends)
+                answer = self._once(pool, start, url, Sent(headers, body), ends)
                 if answer.status not in _REDIRECTS:
                     return answer
+                if body:
+                    raise Refused(f"{start.host} redirects a request with a body, which is not followed")
                 url = urljoin(url, answer.headers.get("location", ""))
                 if self._place(url) != start:
                     raise Refused(f"{start.host} redirects to another host, which is not followed")
@@ -65,20 +78,22 @@ class SafeHttp:
             raise Refused(why)
         return found
 
-    def _once(self, pool: Any, start: Place, url: str, headers: Mapping[str, str], ends: float) -> Response:
+    def _once(self, pool: Any, start: Place, url: str, sent: Sent, ends: float) -> Response:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         host = f"{start.host}:{start.port}" if start.is_loopback else start.host
-        sent = {"Accept": "application/json", "User-Agent": "meshplane", "Accept-Encoding": "gzip", **headers, "Host": host}
+        json = {"Content-Type": "application/json"} if sent.body else {}
+        headers = {"Accept": "application/json", "User-Agent": "meshplane", "Accept-Encoding": "gzip", **json, **sent.headers, "Host": host}
+        method, body = ("POST", sent.body.encode()) if sent.body else ("GET", None)
         try:
-            answer = pool.urlopen("GET", target, headers=sent, redirect=False, retries=False, preload_content=False)
+            answer = pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=False, preload_content=False)
             try:
-                body = self._body(answer, start, ends)
+                held = self._body(answer, start, ends)
             finally:
                 answer.close()
         except urllib3.exceptions.HTTPError as error:
             raise Broken(f"{start.host}: the connection failed ({type(error).__name__})") from error
-        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, held)
 
     def _body(self, answer: Any, start: Place, ends: float) -> bytes:
         held = bytearray()

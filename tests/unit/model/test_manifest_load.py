@@ -194,7 +194,7 @@ def test_a_project_may_not_be_called_as_the_platforms_own_things(name: str) -> N
 
 def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
     text = HEAD + (
-        "sources: { s: { rest: https://a.example.org/, into: r, script: a.py } }\n"
+        "sources: { s: { rest: https://a.example.org/, into: r } }\n"
         "tables:\n  r: { layer: raw, format: json, columns: { id: string } }\n  o: { layer: refined, columns: { id: long },"
         " onDelete: purge, name: x }\n"
         "jobs:\n  l: { script: a.py }\npipelines:\n"
@@ -203,7 +203,7 @@ def test_undelivered_parts_are_refused_wherever_they_stand() -> None:
     )
     problems = manifest.check(text, file="f", project="sales")
     assert {problem.code for problem in problems} == {"not-delivered"}
-    assert len(problems) == 8
+    assert len(problems) == 7
 
 
 @pytest.mark.parametrize(

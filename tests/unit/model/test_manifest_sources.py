@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from meshplane.kinds.state_machine import StateMachine
 from meshplane.model import manifest
 from meshplane.model.access import Access
 from meshplane.model.asl import compile_steps
@@ -158,3 +159,48 @@ def test_a_job_may_not_take_the_name_of_a_sources_job() -> None:
     clash = text().replace("pipelines:", "jobs:\n  ingest_orders: { script: a.py }\npipelines:")
     (problem,) = manifest.check(clash, file="f", project="sales", domain=DOMAIN)
     assert (problem.code, problem.found) == ("source-form", "ingest_orders")
+
+
+SCRIPTED = "rest: {{ url: https://a.example.org/v1, script: sources/x.star{} }}, into: documents"
+DOCUMENTS = TABLES + "  documents: { layer: raw, format: json, columns: { id: string } }\n"
+
+
+def with_script(more: str = "", known: bool = True) -> str:
+    body = f"sources:\n  own: {{ {SCRIPTED.format(more)} }}\ntables:{DOCUMENTS}pipelines:\n  fetch: {{ steps: [{{ ingest: own }}] }}\n"
+    return HEAD + (body if known else body.replace(".star", ".py"))
+
+
+def test_a_script_is_a_file_of_the_release_that_the_machine_and_its_grants_name() -> None:
+    made = manifest.load(with_script(", incremental: { column: id }"), file="f", env="dev", project="sales")
+    assert (made.sources["own"].rest.script, manifest.needed_files(made)) == ("sources/x.star", ("sources/x.star",))
+    released = replace(SOME, release=replace(SOME.release, files={"sources/x.star": "ab12"}))
+    (want,) = StateMachine().desired(made, released)
+    payload = json.loads(want.spec.definition)["States"]["Ingest 1 own"]["Parameters"]["Payload"]
+    assert (payload["script"], want.waits) == ("ab12", "")
+    assert want.files == {released.naming.project_file("sales", "ab12", "x.star")}
+    (absent,) = StateMachine().desired(made, SOME)
+    assert absent.waits.startswith("FileMissing: sources/x.star is in no release")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (", paginate: headerLink", "the script says which request is next"),
+        (", records: items", "the script says which request is next"),
+        (", keep: [base]", "the script says which request is next"),
+        (", dates: 2030-01-01", "the script says which request is next"),
+        (", incremental: { column: id, param: since }", "the parameter that takes the cursor is declared, or the script's own query"),
+    ],
+)
+def test_what_a_script_says_is_not_declared_beside_it(more: str, told: str) -> None:
+    problems = manifest.check(with_script(more), file="f", project="sales")
+    assert [problem.code for problem in problems if told in problem.message] == ["source-form"]
+
+
+def test_a_cursor_without_a_script_has_its_parameter_and_a_script_its_ending() -> None:
+    plain = with_script(", incremental: { column: id }").replace(", script: sources/x.star", "")
+    assert ["param: since" in problem.allowed for problem in manifest.check(plain, file="f", project="sales")] == [True]
+    assert [problem.code for problem in manifest.check(with_script(known=False), file="f", project="sales")] == ["path-ending"]
+    assert [problem.code for problem in manifest.check(with_script(), file="f", project="sales", exists=lambda path: False)] == [
+        "file-missing"
+    ]

@@ -75,6 +75,7 @@ def needed_files(project: Project) -> tuple[str, ...]:
         paths += [path for path in (job.script, job.sql, *job.modules, *job.jars) if path]
     paths += [table.contract_file for table in project.tables.values() if table.contract_file]
     paths += [pipeline.asl.file for pipeline in project.pipelines.values() if pipeline.asl]
+    paths += [source.rest.script for source in project.sources.values() if source.rest.script]
     return tuple(dict.fromkeys(paths))
 
 

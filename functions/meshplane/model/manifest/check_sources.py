@@ -75,6 +75,11 @@ def _forms(scope: Scope, loc: Loc, part: SourcePart, rest: RestPart) -> None:
     def wrong(at: Loc, message: str, allowed: str) -> None:
         scope.findings.add("source-form", at, message, allowed=allowed)
 
+    if rest.script and (instead := sorted(rest.model_fields_set & {"paginate", "dates", "records", "keep"})):
+        wrong((*loc, instead[0]), "the script says which request is next and which records an answer holds", f"script without {instead[0]}")
+    if rest.incremental and bool(rest.incremental.param) == bool(rest.script):
+        allowed = "{ column: updated_at }" if rest.script else "{ column: updated_at, param: since }"
+        wrong((*loc, "incremental"), "the parameter that takes the cursor is declared, or the script's own query", allowed)
     if rest.paginate and len(fetching.kinds_of(rest.paginate)) != 1:
         wrong((*loc, "paginate"), "a paginator is exactly one kind", ", ".join(fetching.KINDS.values()))
     elif rest.paginate and bool(rest.paginate.cursor) != bool(rest.paginate.param):

@@ -31,11 +31,12 @@ def rest(part: RestPart) -> plain.Rest:
         fetched_at=part.fetched_at or "",
         paginate=paginate(part.paginate),
         auth=auth(part.auth),
-        incremental=plain.Incremental(more.column, more.param, more.initial) if more else None,
+        incremental=plain.Incremental(more.column, more.param or "", more.initial) if more else None,
         dates=plain.Dates(dated.first, dated.lookback.days) if dated else None,
         absent=part.absent or ((404,) if dated else ()),
         rate=part.rate,
         retries=part.retries,
+        script=part.script or "",
     )
 
 

@@ -111,6 +111,8 @@ def _files(scope: Scope, exists: Exists) -> None:
         for key, paths in (("modules", job.modules), ("jars", job.jars)):
             places += [(("jobs", name, key, index), path) for index, path in enumerate(paths)]
     places += [(("pipelines", name, "asl", "file"), part.asl.file) for name, part in scope.document.pipelines.items() if part.asl]
+    called = {name: part.rest for name, part in scope.document.sources.items() if part.rest}
+    places += [(("sources", name, "rest", "script"), part.script) for name, part in called.items() if part.script]
     places += [(("tables", name, "contract"), part.contract.file) for name, part in scope.document.tables.items() if part.contract.file]
     for loc, path in places:
         if not exists(path):

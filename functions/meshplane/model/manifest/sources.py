@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Strict, StringConstraints
 
 from meshplane.model.manifest.jobs import FolderPath, SecretName, Timeout, Workers
-from meshplane.model.manifest.parts import Description, Names, Part, Setting, Text, Whole, duration, field, named
+from meshplane.model.manifest.parts import Description, Names, Part, Setting, Text, Whole, duration, field, named, relative
 
 SourceName = Annotated[str, named("source", "[a-z][a-z0-9_]*", "lower-case letters, digits and _, beginning with a letter", 64)]
 HeaderName = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 HeaderText = Annotated[str, Strict(), StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}$")]
 Day = Annotated[str, Strict(), StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+StarlarkPath = Annotated[str, relative("source's script", ".star")]
 DatabaseTable = Annotated[str, Strict(), StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)?$", max_length=127)]
 Topic = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 LateBy = Annotated[timedelta, duration("0s", "366d")]
@@ -70,7 +70,7 @@ class IncrementalPart(Part):
     """Only what is new: asked for from the greatest value seen."""
 
     column: Text = field("The records' field whose greatest value is kept.")
-    param: Text = field("The query parameter that takes it.")
+    param: Text | None = field("The query parameter that takes it; a `script` sends it itself.", default=None)
     initial: Setting = field("Its value the first time. Default: it is left out.", default="")
 
 
@@ -99,6 +99,10 @@ class RestPart(Part):
     records: RecordsPart = field("Where the records are, data.items. Default: the answer itself.", default_factory=dict)
     keep: Names = field("Paths of values outside of the records that each record gets, under their last name.", default=())
     fetched_at: Text | None = field("A column that gets the time of the answer.", default=None)
+    script: StarlarkPath | None = field(
+        "Own Starlark file, sources/x.star, that says the next request and the records, in place of paginate, dates, records and keep.",
+        default=None,
+    )
     paginate: PaginatePart | None = field("How the next page is asked for. Default: there is one.", default=None)
     auth: AuthPart | None = field("How the secret is sent. Default: not at all.", default=None)
     incremental: IncrementalPart | None = field("Only what is new. Default: everything each time.", default=None)
@@ -159,8 +163,6 @@ class FilesPart(Part):
 
 class SourcePart(Part):
     """What comes from outside, by a step `ingest:`: exactly one of rest, jdbc, kafka, files."""
-
-    later: ClassVar[Mapping[str, str]] = {"script": "data"}
 
     rest: RestPart | None = field("An HTTP API that answers JSON.", default=None)
     jdbc: JdbcPart | None = field("A table of a PostgreSQL database.", default=None)

@@ -14,7 +14,7 @@ from tests.jobs.job_world import World
 from tests.jobs.plane import adding, evolve
 
 HERE = Path(__file__).parent
-COMMITS = 22
+COMMITS = 20
 
 
 @pytest.mark.spark

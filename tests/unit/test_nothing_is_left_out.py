@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEV = (ROOT / "dev").read_text(encoding="utf-8")
-RUN, HEAVIER = (DEV[DEV.index(f"{name}() {{") : DEV.index("\n}\n", DEV.index(f"{name}() {{"))] for name in ("run_tests", "heavy"))
-PLAIN, *LOOPS = (set(names.split()) for names in re.findall(r"for folder in ([a-z0-9 ]+); do", RUN))
+RUN, FEW, HEAVIER = (DEV[(at := DEV.index(f"{name}() {{")) : DEV.index("\n}\n", at)] for name in ("run_tests", "few", "heavy"))
+LOOPS = [(set(names.split()), what) for names, what in re.findall(r"for folder in ([a-z0-9 ]+); do (plain|heavy) ", f"{RUN}\n{FEW}")]
+PLAIN = set[str]().union(*(names for names, what in LOOPS if what == "plain"))
 PLAIN |= set(re.findall(r'pytest -q -n 4 tests/(\w+) -m "not spark"', RUN))
-HEAVY = set().union(*LOOPS) | set(re.findall(r"^  heavy (\w+) ", RUN, re.MULTILINE))
+HEAVY = set[str]().union(*(names for names, what in LOOPS if what == "heavy")) | set(re.findall(r"^  heavy (\w+) ", RUN, re.MULTILINE))
 WHOLE = {name for names in re.findall(r"^ +([a-z0-9 |]+)\) ", HEAVIER, re.MULTILINE) for name in names.split(" | ")}
 FOLDERS = sorted({path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")})
 MARK = re.compile(r"pytest\.mark\.(spark|local)\b")
@@ -30,7 +31,7 @@ def test_a_folders_tests_are_run_with_their_marks_and_without(folder: str) -> No
 
 def test_unit_tests_run_with_the_slow_ones_and_carry_no_mark_of_the_heavy_loops() -> None:
     assert 'pytest -q -n 2 tests/unit -m "not slow"' in DEV
-    assert "pytest -q -n 2 tests/unit -m slow" in RUN
+    assert "pytest -q -n 1 tests/unit -m slow" in FEW
     marked = [
         path.name
         for path in (ROOT / "tests/unit").rglob("test_*.py")

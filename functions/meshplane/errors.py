@@ -13,8 +13,8 @@
     ├── GateFailed           the author's: a verdict says no, or is not there; nothing of the run is published
     ├── MainMoved            nobody's: somebody else committed first; job and gate are repeated on a fresh branch
     ├── RestoreRefused       the operator's: a table may not be restored as asked; reasons, all at once
-    ├── SourceFailed         the author's, or the source's: what it answered cannot be taken; Refused: it may not be called so
-    ├── ScriptFailed         the author's: a source's own script is no Starlark, failed, answered what is no request, or broke a bound
+    ├── SourceFailed         the author's, or the source's: what it answered cannot be taken; Refused: it may not be called so;
+    │                        ScriptFailed: its own script is no Starlark, failed, answered what is no request, or broke a bound
     ├── Broken               nobody's: a connection to a source failed
     ├── IngestUnfinished     nobody's: the time was up; the step is called again and goes on
     └── ServiceFault         AWS's: 5xx, time-out, broken connection; the outcome of a write is unknown

@@ -133,13 +133,13 @@ class Front:
 def _whole(inner: Application, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body of moto's answer, with its length: then the server sends it as one piece (`server.EmbeddedAws._serve`)."""
     told: list[Any] = []
-    pieces = inner(environ, lambda *told_now: told.extend(told_now))
+    pieces = inner(environ, lambda *words: told.append(words))
     try:
         body = b"".join(pieces)
     finally:
         if hasattr(pieces, "close"):
             pieces.close()
-    status, headers = told[0], list(told[1])
+    status, headers = told[-1][0], list(told[-1][1])  # PEP 3333: a later call, for an error, takes the place of the first
     bodiless = environ["REQUEST_METHOD"] == "HEAD" or status.startswith(("1", "204", "304"))  # RFC 9110, 6.4.1
     if not bodiless and all(name.lower() != "content-length" for name, _ in headers):
         headers.append(("Content-Length", str(len(body))))

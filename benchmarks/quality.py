@@ -1,9 +1,10 @@
-"""What contract and gate cost while writing: CPU seconds of Spark and driver, as multiples of a plain write of the same rows to the same
-kind of table. `PYTHONPATH=functions:glue_jobs:cli python benchmarks/quality.py [--rows N] [--rounds N] [--peer SITE_PACKAGES]`
+"""What contract and gate cost while writing: CPU seconds of Spark and driver, and wall seconds, as multiples of a plain write of the same
+rows to the same kind of table. `PYTHONPATH=functions:glue_jobs:cli python benchmarks/quality.py [--rows N] [--rounds N] [--no-peer]`
 
-Nine rules on twelve columns: not null (4), in a set (2), range (2), the number of rows; the key's uniqueness is proven by the merge. Rounds
-are interleaved on one JVM, after one that does not count, and on an AWS (moto) in a process whose CPU does not count either. `--peer`: the
-site-packages of a scratch environment with `cuallee==0.15.4`; the same rules are then run by it over what a plain write wrote.
+Nine rules on twelve columns: not null (4), in a set (2), range (2), the number of rows; the key's uniqueness is proven by the merge. Two
+kinds of key: numbers given out one after the other, and the same scattered over 64 bits. Rounds are interleaved on one JVM, after one over
+a tenth of the rows that does not count, and on an AWS (moto) in a process whose CPU does not count either. The peer is cuallee, which uv
+puts into a folder of its own (`.meshplane/peers`): the same rules over what a plain write wrote.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ RULES = [
     {"name": "some", "kind": "row_count", "params": {"min": 1}},
     {"name": "implied_key_unique", "kind": "unique", "columns": ["id"]},
 ]
+PEER = "cuallee==0.15.4"
 MOTO = """
 import logging, sys, time
 from moto.server import ThreadedMotoServer
@@ -65,18 +67,24 @@ class Bench:
     def __init__(self, rows: int) -> None:
         from dp_foundation.spark.session import get_spark
 
-        self.rows, self.tables = rows, 0
+        self.rows, self.tables, self.folder = rows, 0, ""
         self._place(["bench"])
         self.spark = get_spark(app_name="quality")
         self.spark.sparkContext.setLogLevel("ERROR")
         self.jvm = self.spark.sparkContext._gateway.proc.pid
-        for kind, bad in (("clean", 0), ("dirty", 100)):
-            self._source(kind, bad)
+        for part in (10, 1):
+            self.part(part)
+            for kind, bad, key in (("clean", 0, "id"), ("dirty", 100, "id"), ("scattered", 0, "xxhash64(id)")):
+                self._source(kind, bad, key)
 
-    def _source(self, kind: str, one_in: int) -> None:
+    def part(self, one_in: int) -> None:
+        """What follows works on all rows (1), or on so large a part of them."""
+        self.folder, self.count = f"bench/{one_in}", self.rows // one_in
+
+    def _source(self, kind: str, one_in: int, key: str) -> None:
         status = "element_at(array('new', 'paid', 'sent'), cast(id % 3 + 1 AS int))"
-        made = self.spark.range(0, self.rows, 1, 8).selectExpr(
-            "id",
+        made = self.spark.range(0, self.count, 1, 8).selectExpr(
+            f"{key} AS id",
             "id % 25000 AS customer",
             f"CASE WHEN {f'id % {one_in} = 0' if one_in else 'false'} THEN 'lost' ELSE {status} END AS status",
             "element_at(array('EUR', 'USD', 'CHF', 'GBP'), cast(id % 4 + 1 AS int)) AS currency",
@@ -89,7 +97,7 @@ class Bench:
             "concat('note ', id, ' ', hash(id)) AS note",
             "rand(3) AS score",
         )
-        made.write.mode("overwrite").parquet(f"s3://f01-raw-{ACCOUNT}-de-dev/bench/{kind}/")
+        made.write.mode("overwrite").parquet(f"s3://f01-raw-{ACCOUNT}-de-dev/{self.folder}/{kind}/")
 
     def plain(self, kind: str = "clean") -> str:
         """Read the files, append them to an Iceberg table: nothing else."""
@@ -127,18 +135,24 @@ class Bench:
         assert current is not None
         (verdict,) = current.verdicts
         unique = next(r for r in verdict["results"] if r["kind"] == "unique")
-        bad = self.rows // 100 if kind == "dirty" else 0
+        bad = self.count // 100 if kind == "dirty" else 0
         kept = self.spark.table(f"glue_catalog.{table}.branch_{verdict['branch']}").where("status = 'lost'").count() if bad else 0
         aside = self.spark.table(f"glue_catalog.{table}_quarantine").count() if bad else 0
         told = (verdict["rows"], kept, aside, unique["detail"][:6])
-        if told != (self.rows - bad, 0, bad, "proven") or (kind == "clean" and not verdict["passed"]):
+        if told != (self.count - bad, 0, bad, "proven") or (not bad and not verdict["passed"]):
             raise SystemExit(f"{kind}: found {told}, {verdict}")
 
     def _job(self, table: str, kind: str) -> Mapping[str, Any]:
         database, name = table.split(".")
         columns = [{"name": n, "type": t, "required": n in REQUIRED} for n, t in COLUMNS.items()]
         shared = {"project": "bench", "database": database, "columns": columns}
-        raw = {**shared, "layer": "raw", "name": kind, "location": f"s3://f01-raw-{ACCOUNT}-de-dev/bench/{kind}/", "format": "parquet"}
+        raw = {
+            **shared,
+            "layer": "raw",
+            "name": kind,
+            "location": f"s3://f01-raw-{ACCOUNT}-de-dev/{self.folder}/{kind}/",
+            "format": "parquet",
+        }
         place = f"s3://f01-refined-{ACCOUNT}-de-dev/bench/iceberg/{name}"
         gate = {"table": name.removeprefix("bench_"), "digest": "d", "rules": RULES, "contract": {}}
         own = {**shared, "layer": "refined", "name": name, "location": place, "format": "iceberg", "key": ["id"], "gate": gate}
@@ -148,7 +162,7 @@ class Bench:
         return {**names, "reads": [{"table": "raw"}], "writes": [{"table": logical, "mode": "merge"}], "use": "merge", "with": {"map": {}}}
 
     def _read(self, kind: str) -> Any:
-        return self.spark.read.parquet(f"s3://f01-raw-{ACCOUNT}-de-dev/bench/{kind}/")
+        return self.spark.read.parquet(f"s3://f01-raw-{ACCOUNT}-de-dev/{self.folder}/{kind}/")
 
     def _table(self, quarantine: bool = False) -> str:
         from dp_foundation.contracts.quarantine import COLUMNS as ASIDE
@@ -213,8 +227,10 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rows", type=int, default=5_000_000)
     asked.add_argument("--rounds", type=int, default=3)
-    asked.add_argument("--peer", default="", help="site-packages with cuallee 0.15.4")
+    asked.add_argument("--no-peer", action="store_true")
     given = asked.parse_args()
+    if not given.no_peer:
+        _install_peer()
     aws = subprocess.Popen([sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert aws.stdout is not None
     _environment(int(aws.stdout.readline()))
@@ -224,12 +240,13 @@ def main() -> None:
         "plain MERGE": bench.merged,
         "contract and gate, clean": lambda: bench.judged("clean"),
         "contract and gate, 1 % bad": lambda: bench.judged("dirty"),
+        "contract and gate, clean, scattered keys": lambda: bench.judged("scattered"),
     }
-    if given.peer:
-        sys.path.append(given.peer)
+    if not given.no_peer:
         variants["plain append, then cuallee"] = bench.peer
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for at in range(given.rounds + 1):
+        bench.part(1 if at else 10)
         for name, work in variants.items():
             took = bench.cpu(work)
             print(f"round {at}: {name}: {took[0]:.1f} s of CPU, {took[1]:.1f} s", file=sys.stderr, flush=True)
@@ -268,14 +285,23 @@ def _environment(port: int) -> None:
         clients.client("glue").create_database(DatabaseInput={"Name": f"f01_de_{layer}"})
 
 
+def _install_peer() -> None:
+    """The peer and what it needs, beside the lock: last on the path, so that nothing of ours gives way to it."""
+    folder = ROOT / ".meshplane" / "peers"
+    if not (folder / "cuallee").exists():
+        uv = Path(sys.executable).with_name("uv")
+        subprocess.run([str(uv), "pip", "install", "-q", "--target", str(folder), PEER], check=True)
+    sys.path.append(str(folder))
+
+
 def _print(rows: int, times: Mapping[str, list[tuple[float, float]]]) -> None:
-    base = [cpu for cpu, _ in times["plain append"]]
-    merge = [cpu for cpu, _ in times["plain MERGE"]]
-    print(f"{rows} rows, {len(base)} rounds; CPU x: median (least to most) of the rounds' ratios")
-    print("| | CPU s, median | x plain append | x plain MERGE |\n|---|---|---|---|")
+    append, merge = times["plain append"], times["plain MERGE"]
+    print(f"{rows} rows, {len(append)} rounds; x: median (least to most) of the rounds' ratios")
+    print("| | CPU s | wall s | CPU x append | wall x append | CPU x MERGE | wall x MERGE |\n|---|---|---|---|---|---|---|")
     for name, took in times.items():
-        cpu = [one for one, _ in took]
-        print(f"| {name} | {statistics.median(cpu):.1f} | {_spread(cpu, base)} | {_spread(cpu, merge)} |")
+        middle = [f"{statistics.median(one[at] for one in took):.1f}" for at in (0, 1)]
+        ratios = [_spread([o[at] for o in took], [o[at] for o in base]) for base in (append, merge) for at in (0, 1)]
+        print("| " + " | ".join([name, *middle, *ratios]) + " |")
 
 
 def _spread(cpu: list[float], base: list[float]) -> str:

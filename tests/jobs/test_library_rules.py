@@ -19,8 +19,14 @@ from dp_foundation.lineage import events, metrics
 
 GLUE_JOBS = Path(__file__).parents[2] / "glue_jobs"
 MODULES = sorted(path for path in GLUE_JOBS.rglob("*.py"))
-# The one way into the JVM: Iceberg takes the properties of a MERGE's or DELETE's commit in no other way.
-DECLARED = {("dp_foundation/io/commits.py", "_with_summary", "_jvm"), ("dp_foundation/io/commits.py", "_with_summary", "_gateway")}
+# The ways into the JVM: Iceberg takes the properties of a MERGE's or DELETE's commit in no other way; and a plan is looked at to save work,
+# where it cannot be the work is done.
+DECLARED = {
+    ("dp_foundation/io/commits.py", "_with_summary", "_jvm"),
+    ("dp_foundation/io/commits.py", "_with_summary", "_gateway"),
+    ("dp_foundation/io/rereading.py", "replayable", "_jvm"),
+    ("dp_foundation/io/rereading.py", "replayable", "_jdf"),
+}
 ATTRIBUTES = {
     "rdd",
     "toJavaRDD",

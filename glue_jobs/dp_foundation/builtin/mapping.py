@@ -10,6 +10,7 @@ from typing import Any
 
 from dp_foundation.config.arguments import Column
 from dp_foundation.errors import ConfigError, DataError
+from dp_foundation.io.rereading import held
 
 _SAMPLE = 3
 
@@ -40,17 +41,14 @@ def plan(source: Sequence[str], target: Sequence[Column], given: Mapping[str, st
 
 @contextmanager
 def apply(frame: Any, mapped: Sequence[Mapped], what: str) -> Iterator[tuple[Any, int]]:
-    """The target's frame, kept in memory as long as the context lasts, and its number of rows.
+    """The target's frame, to be read as long as the context lasts (`io.rereading`), and its number of rows.
 
     Raises DataError when a value that is not null cannot be cast, naming each column, how many, and samples.
     """
-    staged = frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped)).persist()
-    try:
+    with held(frame.selectExpr(*(f"{m.expression} AS `{m.name}`" for m in mapped))) as staged:
         types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
         count = _checked(staged, mapped, types, what)
         yield staged.selectExpr(*(cast(m, types[m.name]) for m in mapped)), count
-    finally:
-        staged.unpersist()
 
 
 def _checked(staged: Any, mapped: Sequence[Mapped], types: Mapping[str, str], what: str) -> int:

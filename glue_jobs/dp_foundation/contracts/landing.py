@@ -1,4 +1,5 @@
-"""Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch.
+"""Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch, which
+counts for the gate's row rules too: it sees the rows as they will land.
 
 A line of a file that does not parse is a row that breaks `types`; the quarantine holds it as it stands in the file, `{"__line": "…"}`.
 
@@ -22,16 +23,18 @@ from dp_foundation.contracts import arriving, growing, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import raw
 from dp_foundation.io.merge import DELETED
+from dp_foundation.io.rereading import held
 from dp_foundation.io.tables import Target, find, writable
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.compiler import broken
-from dp_foundation.quality.tally import Tally
+from dp_foundation.quality.tally import Tally, tallied, tell
 from dp_foundation.run.current import begin, files_of
 
 SOURCE = "__source_object"
 LINE = "__line"
 POSITION = raw.position(SOURCE)
 ROW = "__row"
+OUT = "__out"
 GIVEN = "__given"
 OURS = (SOURCE, LINE, POSITION, ROW)  # what readers and `replay` add to a source's columns
 # Enough digits, so that an instant comes back from the quarantine as it went in; `replay` reads with the same.
@@ -63,9 +66,9 @@ def line(table: Table) -> str:
 def landed(
     frame: Any, mapped: Sequence[mapping.Mapped], table: Table, what: str, source: Table | None = None, known: Sequence[str] = ()
 ) -> Iterator[tuple[Any, int]]:
-    """The rows that may land, cast, and how many; kept in memory as long as the context lasts. `source`: the table of files that they were
-    read from, which is asked again where in its files the bad ones stand; `known`: columns of the frame that are no news besides. Rows
-    that come from the quarantine bring their `ROW`.
+    """The rows that may land, cast, and how many; to be read as long as the context lasts (`io.rereading`). `source`: the table of files
+    that they were read from, which is asked again where in its files the bad ones stand; `known`: columns of the frame that are no news
+    besides. Rows that come from the quarantine bring their `ROW`.
     Raises DataError for what is frozen, and when no row at all keeps the contract."""
     place = quarantine.of(table)
     if place is None:
@@ -82,13 +85,12 @@ def landed(
     for one in grows:
         watched |= one.asked(any(m.name == DELETED for m in mapped))
     marked, faults = _marked(_staged(frame, every), every, table, brought)
-    marked = marked.persist()
-    try:
+    with held(marked) as marked:
         kept = [f for f in faults if f.mode == "quarantine_row"]
         out = F.lit(False)
         for fault in kept:
             out = out | F.col(fault.flag)
-        count = _counted(marked, faults, out, table, what, watched)
+        count, counted = _counted(marked, faults, out, table, what, watched)
         if any(count[f.flag] for f in faults):
             bad = _bad(marked, faults)
             if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
@@ -100,13 +102,12 @@ def landed(
         kinds = growing.grow(frame.sparkSession, table, grows, count)
         rows = marked.where(~out).select(*(_value(m.name, faults, kinds.get(m.name, "")) for m in written))
         rows._meshplane_landed = table.logical  # told by `is_landed`
+        tell(rows, table.gate, None if grows else counted)  # counted in the widest type, and written in another perhaps
         yield rows, count["__rows"] - count["__out"]
-    finally:
-        marked.unpersist()
 
 
 def land_frame(df: Any, table: str) -> Any:
-    """`dp_foundation.contracts.land`; the staged batch stays in memory until the process ends."""
+    """`dp_foundation.contracts.land`; a staged batch that is kept in memory stays there until the process ends."""
     target = writable(find(table))
     if target.table is None:
         raise SchemaMismatchError(f"{target.identifier} is not declared: only the manifest's tables have a contract")
@@ -218,14 +219,23 @@ def _marked(
     return _told(marked, faults), faults
 
 
-def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, watched: Mapping[str, str]) -> dict[str, int]:
-    """How many rows there are, how many stay out, break what, and of those that land meet each of the `watched` conditions."""
+def _counted(
+    marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, watched: Mapping[str, str]
+) -> tuple[dict[str, int], Tally | None]:
+    """How many rows there are, how many stay out, break what, and of those that land meet each of the `watched` conditions; and what
+    the gate's row rules count in those that land, where none of them asks for a deletion."""
     from pyspark.sql import functions as F
 
-    asked = [F.count(F.lit(1)).alias("__rows"), F.count(F.when(out, 1)).alias("__out")]
-    asked += [F.count(F.when(~out & F.expr(condition), 1)).alias(name) for name, condition in watched.items()]
-    row = marked.agg(*asked, *(F.count(F.when(F.col(f.flag), 1)).alias(f.flag) for f in faults)).first()
-    count = {name: int(value) for name, value in row.asDict().items()}
+    has = {name: ~out & F.expr(condition) for name, condition in watched.items()}
+    values = [_value(name, faults) for name in marked.columns if not name.startswith("__")]
+    marks = {OUT: out, **has, **{f.flag: F.col(f.flag) for f in faults}}
+    frame = marked.select(*values, *(mark.alias(name) for name, mark in marks.items()))
+    asked = {"__rows": F.count(F.lit(1)), **{name: F.count(F.when(F.col(arriving.quoted(name)), 1)) for name in marks}}
+    counted, found = None, None
+    if table.gate is not None and DELETED not in marked.columns:
+        counted, found = tallied(frame, table.gate, ~F.col(OUT), list(asked.values()), _kept_by_landing(faults, table))
+    found = found or list(frame.agg(*asked.values()).first())
+    count = {name: int(value) for name, value in zip(asked, found, strict=True)}
     frozen = [f for f in faults if f.mode == "freeze" and count[f.flag]]
     if frozen:
         lines = [
@@ -238,7 +248,17 @@ def _counted(marked: Any, faults: Sequence[Fault], out: Any, table: Table, what:
         kept = {f.rule: count[f.flag] for f in faults if f.rule and f.mode == "quarantine_row"}
         current.turned_away.setdefault(table.logical, Tally()).add(Tally(violations=broke, looked=kept))
         current.quarantined[table.logical] = current.quarantined.get(table.logical, 0) + count["__out"]
-    return count
+    return count, counted
+
+
+def _kept_by_landing(faults: Sequence[Fault], table: Table) -> frozenset[str]:
+    """The rules that no row breaks which lands, because rows that would are kept out: nobody has to count them."""
+    filled = {f.column.lower() for f in faults if (f.entity, f.mode) == ("nullability", "quarantine_row")}
+    listed = {f.rule for f in faults if f.rule and f.mode == "quarantine_row"}
+    filled_by = (
+        {r.name for r in table.gate.rules if r.kind == "not_null" and {c.lower() for c in r.columns} <= filled} if table.gate else set()
+    )
+    return frozenset(listed | filled_by)
 
 
 def _bad(marked: Any, faults: Sequence[Fault]) -> Any:

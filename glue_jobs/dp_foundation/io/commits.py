@@ -10,6 +10,7 @@ from typing import Any
 
 from dp_foundation.errors import DataError, FoundationError
 from dp_foundation.iceberg import metadata
+from dp_foundation.io import rereading
 from dp_foundation.io.tables import Target
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.current import Current, begin
@@ -48,6 +49,7 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
         raise
     if (mine := _own(target, properties)) is not None:
         current.committed(_output(target, mine))
+        rereading.unchanged()
     return mine
 
 

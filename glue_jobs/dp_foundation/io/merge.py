@@ -7,15 +7,18 @@ source is brought to one row per key first, and refused where that is not possib
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.iceberg import metadata
-from dp_foundation.io import align, history
+from dp_foundation.io import align, history, keys
 from dp_foundation.io.commits import commit, translated
+from dp_foundation.io.rereading import replayable
 from dp_foundation.io.tables import Target
+from dp_foundation.quality.tally import told
 from dp_foundation.run import gates
 from dp_foundation.run.current import begin
 
@@ -46,13 +49,34 @@ def merge(df: Any, target: Target, how: How) -> None:
     spark = df.sparkSession
     spark.catalog.refreshTable(target.identifier)
     frame, how = _named(df, target, how)
+    with _source(frame, target, how) as (source, whole):
+        begins = not how.late and _begins(target)
+        snapshot, current = commit(spark, target, lambda: _merge(source, target, how, begins), how.on), begin()
+        if snapshot is None or current is None:
+            return
+        if begins and whole and not how.deleted and snapshot.count("added-records") != whole:
+            raise DataError(
+                f"{target.identifier}: {whole} rows were looked at and {snapshot.count('added-records')} written: what the batch is read "
+                "from has changed meanwhile; mend: run again"
+            )
+        counted = told(df, target.table.gate) if whole and target.table and target.table.gate else None
+        stays, goes = (source.where(f"NOT {DELETED}").drop(DELETED), source.where(DELETED)) if how.deleted else (source, None)
+        gates.wrote(current, target, "merge", snapshot, stays, goes, counted)
+
+
+@contextmanager
+def _source(frame: Any, target: Target, how: How) -> Iterator[tuple[Any, int]]:
+    """What is merged, one row per key. A batch that has only one row per key, and may be read again, is taken as it is, with the number of
+    its rows: where the run has a branch of its own, on which nobody reads should the batch have changed in between. Else it is brought to
+    one row per key and kept; 0 then."""
+    once = keys.once(frame, how.on) if target.branch and not how.late and replayable(frame) else 0
+    if once:
+        yield frame, once
+        return
     source = newest(frame, how.on, () if how.late else how.latest).persist()
     try:
         _held(source, frame, target, how)
-        snapshot, current = commit(spark, target, lambda: _merge(source, target, how), how.on), begin()
-        if snapshot is not None and current is not None:
-            stays, goes = (source.where(f"NOT {DELETED}").drop(DELETED), source.where(DELETED)) if how.deleted else (source, None)
-            gates.wrote(current, target, "merge", snapshot, stays, goes)
+        yield source, 0
     finally:
         source.unpersist()
 
@@ -62,8 +86,8 @@ def _held(source: Any, frame: Any, target: Target, how: How) -> None:
     try:
         source.count()
     except Exception as error:
-        told = translated(error)
-        raise (_ambiguous(frame, target, how) if str(told) == AMBIGUOUS else told) from error
+        known = translated(error)
+        raise (_ambiguous(frame, target, how) if str(known) == AMBIGUOUS else known) from error
 
 
 def _named(df: Any, target: Target, how: How) -> tuple[Any, How]:
@@ -138,7 +162,7 @@ def _ambiguous(frame: Any, target: Target, how: How) -> DataError:
     )
 
 
-def _merge(source: Any, target: Target, how: How) -> None:
+def _merge(source: Any, target: Target, how: How, begins: bool) -> None:
     from pyspark.sql import functions as F
 
     spark = source.sparkSession
@@ -147,7 +171,7 @@ def _merge(source: Any, target: Target, how: How) -> None:
     # The plane may have added or widened columns since: fit again. A column that is not in the frame keeps what it holds.
     fitted = align.columns(align.plan(rows.schema, table.schema, partial=True), rows.schema, F.col(DELETED) if how.deleted else None)
     frame = source.select(*fitted, *([DELETED] if how.deleted else []))
-    if not how.late and _begins(target):
+    if begins:
         rows = frame.where(f"NOT {DELETED}").drop(DELETED) if how.deleted else frame
         rows.writeTo(target.ref).option("check-nullability", "false").append()
         return

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,37 +53,63 @@ def tally(frame: Any, gate: Gate) -> Tally:
 
     Raises what reading the frame itself raises.
     """
+    return tallied(frame, gate)[0]
+
+
+def tallied(frame: Any, gate: Gate, within: Any = None, beside: Sequence[Any] = (), sure: Collection[str] = ()) -> tuple[Tally, list[Any]]:
+    """The same for the rows `within` (a condition that is never null; None: all), and in the same job the values of other aggregates
+    `beside`, over all rows. `sure`: row rules that no such row breaks."""
+    from pyspark.sql import functions as F
+
     done = Tally()
     asked: list[tuple[Rule, list[Any]]] = []
     for rule in shared(gate):
         try:
-            asked.append((rule, _asked(rule, frame)))
+            asked.append((rule, _asked(rule, frame, within, rule.name in sure)))
         except Exception as error:  # noqa: BLE001  the rule's own verdict is `error`
             done.errors[rule.name] = broke(rule, error)
+    rows = F.count(F.lit(1)) if within is None else F.count(F.when(within, 1))
     try:
-        _fill(done, [rule for rule, _ in asked], _aggregate(frame, [columns for _, columns in asked]))
+        values = _aggregate(frame, [rows, *beside, *(column for _, columns in asked for column in columns)])
+        _fill(done, asked, values[1 + len(beside) :])
     except Exception:  # noqa: BLE001  some rule fails on some row: each alone then
-        _fill(done, [], _aggregate(frame, []))
+        values = _aggregate(frame, [rows, *beside])
         for rule, columns in asked:
             try:
-                _fill(done, [rule], _aggregate(frame, [columns]))
+                _fill(done, [(rule, columns)], _aggregate(frame, columns))
             except Exception as error:  # noqa: BLE001  the rule's own verdict is `error`
                 done.errors[rule.name] = broke(rule, error)
-    return done
+    done.rows = int(values[0])
+    return done, values[1 : 1 + len(beside)]
 
 
-def _asked(rule: Rule, frame: Any) -> list[Any]:
+def tell(frame: Any, gate: Gate | None, counted: Tally | None) -> None:
+    """Leave what was counted of a frame for a gate with it, so that whoever writes it does not count again."""
+    frame._meshplane_tally = (gate, counted)
+
+
+def told(frame: Any, gate: Gate) -> Tally | None:
+    """What was counted of this very frame for this very gate; None where nothing was."""
+    known, counted = frame.__dict__.get("_meshplane_tally", (None, None))
+    return counted if known == gate else None
+
+
+def _asked(rule: Rule, frame: Any, within: Any, sure: bool) -> list[Any]:
     """Two aggregates: of a row rule its violations and the rows looked at, of freshness the newest time and the same."""
     from pyspark.sql import functions as F
 
     seen = looked_at(rule, frame)
+    if within is not None:
+        seen = within if seen is None else within & seen
     rows = F.count(F.lit(1)) if seen is None else F.count(F.when(seen, 1))
     if rule.kind == "freshness":
         at = micros(*column(frame, rule.columns[0]))
         made = [F.max(at if seen is None else F.when(seen, at)), rows]
+    elif sure:
+        made = [F.lit(0), rows]
     else:
         bad = broken(rule, frame)
-        made = [F.count(F.when(bad if seen is None else bad & seen, 1)), rows]
+        made = [F.count(F.when(bad if seen is None else seen & bad, 1)), rows]  # what is not looked at is not computed
     frame.select(*made)  # what Spark cannot analyse fails here, and alone
     return made
 
@@ -102,18 +128,16 @@ def micros(time: Any, kind: str) -> Any:
     return F.unix_micros(time)
 
 
-def _aggregate(frame: Any, columns: Iterable[list[Any]]) -> list[Any]:
-    from pyspark.sql import functions as F
-
-    made = [F.count(F.lit(1)), *(one for pair in columns for one in pair)]
-    row = frame.agg(*(each.alias(f"_{at}") for at, each in enumerate(made))).first()
+def _aggregate(frame: Any, columns: Sequence[Any]) -> list[Any]:
+    if not columns:
+        return []
+    row = frame.agg(*(each.alias(f"_{at}") for at, each in enumerate(columns))).first()
     return list(row)
 
 
-def _fill(done: Tally, rules: list[Rule], values: list[Any]) -> None:
-    done.rows = int(values[0])
-    for at, rule in enumerate(rules):
-        found, rows = values[1 + 2 * at], int(values[2 + 2 * at])
+def _fill(done: Tally, asked: Sequence[tuple[Rule, list[Any]]], values: Sequence[Any]) -> None:
+    for at, (rule, _) in enumerate(asked):
+        found, rows = values[2 * at], int(values[2 * at + 1])
         done.looked[rule.name] = rows
         if rule.kind == "freshness":
             done.newest[rule.name] = None if found is None else int(found)

@@ -36,15 +36,24 @@ class Written:
     counted: Tally = field(default_factory=Tally)
 
 
-def wrote(current: Current, target: Target, mode: str, snapshot: metadata.Snapshot, rows: Any = None, gone: Any = None) -> None:
+def wrote(
+    current: Current,
+    target: Target,
+    mode: str,
+    snapshot: metadata.Snapshot,
+    rows: Any = None,
+    gone: Any = None,
+    counted: Tally | None = None,
+) -> None:
     """A commit stands. `rows`: of a merge the frame that was merged (counted now, while it is at hand), of a window its condition.
-    `gone`: the frame of rows that asked for a deletion: no rule looks at them, but a batch of them is not empty."""
+    `gone`: the frame of rows that asked for a deletion: no rule looks at them, but a batch of them is not empty. `counted`: what was
+    counted of the very rows that were merged, before they were written."""
     if target.table is None or target.table.gate is None:
         return
     known = current.written.setdefault(target.table.logical, Written(target, snapshot))
     known.target, known.snapshot = target, snapshot
     if mode == "merge":
-        known.counted.add(tally(rows, target.table.gate))
+        known.counted.add(counted if counted is not None else tally(rows, target.table.gate))
         known.counted.add(Tally(rows=gone.count() if gone is not None else 0))
     else:
         known.parts.append((mode, snapshot, rows))

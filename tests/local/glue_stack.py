@@ -106,7 +106,8 @@ def stack(state: Path, slots: int = 2) -> Iterator[Stack]:
     host, port = server.get_host_and_port()
     os.environ["MOTO_PORT"] = str(port)
     settings = glue_runs.Settings(f"http://{host}:{port}", REGION, state, jars.resolve(ROOT), slots=slots, warm=0)
-    worker = glue_runs.start(settings)
+    worker = glue_runs.Worker(settings)
+    glue_runs.start(worker)
     found = Stack(settings.endpoint, worker, events)
     try:
         for bucket in ("artifacts", "data"):

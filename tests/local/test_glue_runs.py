@@ -182,7 +182,7 @@ def test_timeout_ends_the_run(aws: Stack, monkeypatch: pytest.MonkeyPatch) -> No
 
     minute = process.run
     monkeypatch.setattr(
-        process, "run", lambda command, env, folder, output, seconds, stopping: minute(command, env, folder, output, seconds / 20, stopping)
+        process, "run", lambda interpreter, orders, output, seconds, stopping: minute(interpreter, orders, output, seconds / 20, stopping)
     )
     run = aws.finish("slow", str(aws.glue.start_job_run(JobName="slow", Timeout=1)["JobRunId"]), 60)
     assert run["JobRunState"] == "TIMEOUT"

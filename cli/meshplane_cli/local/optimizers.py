@@ -27,6 +27,7 @@ from meshplane_cli.local import role_credentials
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.glue_runs import process, session
 from meshplane_cli.local.glue_runs.clients import client
+from meshplane_cli.local.glue_runs.interpreters import Interpreter, Orders
 from meshplane_cli.local.glue_runs.settings import Settings
 from meshplane_cli.local.glue_runs.warm_up import CONF
 from meshplane_cli.local.jvm import JvmPool, Wish
@@ -140,8 +141,8 @@ class Optimizers:
             with self._jvms.lend(Wish(), wanted, _to_log) as (gateway, killed):
                 extra = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
                 env = process.environment(self._settings.endpoint, self._settings.region, role, (), extra)
-                command = [str(script), json.dumps(task)]
-                result = process.run(command, env, folder, _to_log, TIME_LIMIT, self._closing.is_set)
+                orders = Orders(str(script), (json.dumps(task),), env, (), str(folder), str(folder / "outcome"))
+                result = process.run(Interpreter(env), orders, _to_log, TIME_LIMIT, self._closing.is_set)
                 if result.ending != "ended":
                     killed()
             if result.ending != "ended" or result.message:

@@ -1,6 +1,7 @@
 """The embedded AWS's process: `python -m meshplane_cli.local.server ROOT FOLDER PORT`, started and stopped by `stack`.
 
-Order of the start: repairs, the state of last time, the HTTP server (loopback only), workers and pollers, job runs, the clock.
+Order of the start: a JVM in the background, repairs, the state of last time, the HTTP server (loopback only), workers and pollers, job
+runs, the clock.
 SIGTERM stops it in the reverse order and keeps the state. MOTO_ACCOUNT_ID and MOTO_PORT must be set before moto is imported, so they
 come from the parent.
 """
@@ -50,7 +51,7 @@ class EmbeddedAws:
         self.timeline = Timeline([RuleSchedules(), Schedules(), Alarms(), DelayedMessages(self.pollers.queues)], self.settle)
         self.judge = Judge(World(self.account, self.region), enforces=os.environ.get("MESHPLANE_LOCAL_ACCESS") != "log")
         self._stopping = threading.Event()
-        self._worker: Any = None
+        self._worker: glue_runs.Worker | None = None
         self._keeper: Keeper | None = None
         self._http: Any = None
         self.front: Front | None = None
@@ -59,6 +60,8 @@ class EmbeddedAws:
         """Come up; returns when requests are answered."""
         from meshplane_cli.local.repairs import cloudformation, functions
 
+        self._worker = self._runs()
+        self._worker.ready()
         CLOCK.keep_in(self.place.clock)
         repairs.apply(ROUTER.publish, ROUTER.to_targets)
         functions.apply(self.pool.invoke, self.pool.invoke_later, self.pollers.refresh)
@@ -70,7 +73,9 @@ class EmbeddedAws:
         self._serve()
         ROUTER.start()
         self.pollers.refresh()
-        self._start_runs()
+        glue_runs.start(self._worker)
+        if self._worker.optimizers is not None:
+            self.timeline.sources.append(self._worker.optimizers)
         self.timeline.start()
         self._keeper = Keeper(self.place.snapshot, lambda: self._front.changes, self._at_rest)
         self._keeper.start()
@@ -102,13 +107,11 @@ class EmbeddedAws:
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, name="http", daemon=True).start()
 
-    def _start_runs(self) -> None:
+    def _runs(self) -> glue_runs.Worker:
         """Glue job runs and optimizers. MESHPLANE_LOCAL_WARM says how many JVMs wait for them: 1 unless told, 0 where no job will run."""
         jars = Path(os.environ.get("MESHPLANE_JARS") or self.place.root / ".meshplane" / "jars")
         warm = int(os.environ.get("MESHPLANE_LOCAL_WARM", "1")) if jars.is_dir() else 0
-        self._worker = glue_runs.start(glue_runs.Settings(self.endpoint, self.region, self.place.folder, jars, warm=warm))
-        if self._worker.optimizers is not None:
-            self.timeline.sources.append(self._worker.optimizers)
+        return glue_runs.Worker(glue_runs.Settings(self.endpoint, self.region, self.place.folder, jars, warm=warm))
 
     def settle(self) -> None:
         """Wait until events are delivered, functions are done and no polled message is left, or some time has passed."""

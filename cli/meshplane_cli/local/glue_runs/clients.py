@@ -5,17 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import boto3
 from botocore.config import Config
 
+from meshplane_cli.local import sessions
 from meshplane_cli.local.role_credentials import RoleKey
 
 
 @lru_cache(maxsize=128)
 def client(service: str, endpoint: str, region: str, key: RoleKey) -> Any:
     """One per role and service: making one costs more than a call."""
-    session: Any = boto3.session.Session()
-    return session.client(
+    return sessions.client(
         service,
         region_name=region,
         endpoint_url=endpoint,

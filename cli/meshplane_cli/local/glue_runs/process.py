@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from meshplane_cli.local.glue_runs.interpreters import Interpreter, Orders
 from meshplane_cli.local.role_credentials import RoleKey
 
 GRACE_SECONDS = 1.0  # between the request to end and the order
@@ -52,40 +53,29 @@ def environment(endpoint: str, region: str, key: RoleKey, path: Sequence[Path], 
 
 
 def run(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    folder: Path,
+    interpreter: Interpreter,
+    orders: Orders,
     output: Callable[[str, str], None],
     seconds: float,
     stopping: Callable[[], bool],
 ) -> Result:
-    """Run `command` (script and its arguments) until it ends, `stopping` says so, or `seconds` are over; kill all it started."""
-    outcome = folder / "outcome"
-    read_end, write_end = os.pipe()
+    """Run a script until it ends, `stopping` says so, or `seconds` are over; kill all it started."""
+    process = interpreter.process
     try:
-        process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("run_script.py")), str(outcome), str(read_end), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env=dict(env),
-            pass_fds=[read_end],
-            start_new_session=True,
-        )
-        os.close(read_end)
         streams = (("stdout", process.stdout), ("stderr", process.stderr))
         readers = [threading.Thread(target=_read, args=(name, stream, output), daemon=True) for name, stream in streams]
         for reader in readers:
             reader.start()
+        interpreter.tell(orders)
         ending = _await(process, time.monotonic() + seconds, stopping)
         _kill_group(process)
         for reader in readers:
             reader.join(2)
     finally:
-        os.close(write_end)
+        interpreter.close()
     if ending != "ended" or process.returncode == 0:
         return Result(ending)
+    outcome = Path(orders.outcome)
     message = outcome.read_text(encoding="utf-8") if outcome.exists() else f"Command failed with exit code {process.returncode}"
     return Result("ended", message)
 

@@ -1,10 +1,13 @@
-"""Runs in the job's own process, started by `process`: the script as `__main__`, its failure as Glue names it.
+"""Runs in the job's own process, started by `interpreters`: the script as `__main__`, its failure as Glue names it.
 
-Called as `run_script.py OUTCOME LIFELINE SCRIPT [ARGUMENT …]`; imports only the standard library, so that a job sees nothing of ours.
+Called as `run_script.py ORDERS [MODULE …]`: loads those modules, waits for one line of JSON (`interpreters.Orders`) on that descriptor, and
+is killed when it closes. Imports only the standard library, so that a job sees nothing of ours.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import runpy
 import sys
@@ -12,6 +15,7 @@ import threading
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -22,6 +26,28 @@ def _die_with_parent(lifeline: int) -> None:
         os._exit(137)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def _ordered(descriptor: int, modules: list[str]) -> dict[str, Any]:
+    """What this process is to be, once it has been told; meanwhile the modules are loaded, without our own folder in the way."""
+    del sys.path[0]
+    for name in modules:
+        importlib.import_module(name)
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (more := os.read(descriptor, 65536)):  # the embedded AWS has gone, or needs it no more
+            os._exit(0)
+        line += more
+    return dict(json.loads(line))
+
+
+def _become(orders: dict[str, Any]) -> None:
+    """The process as if it had been started for this script."""
+    os.environ.clear()
+    os.environ.update(orders["environment"])
+    os.chdir(orders["folder"])
+    sys.path[:0] = [str(Path(orders["script"]).parent), *orders["path"]]
+    sys.argv = [orders["script"], *orders["arguments"]]
 
 
 def _message(error: BaseException) -> str:
@@ -40,11 +66,11 @@ def _own_frames(trace: TracebackType | None, script: str) -> TracebackType | Non
 
 
 def main() -> int:
-    """0 when the script ended well; else 1, with the message in OUTCOME and the traceback on stderr."""
-    outcome, lifeline, script = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    _die_with_parent(lifeline)
-    sys.argv = sys.argv[3:]
-    sys.path[0] = str(Path(script).parent)
+    """0 when the script ended well; else 1, with the message in its outcome and the traceback on stderr."""
+    orders = _ordered(int(sys.argv[1]), sys.argv[2:])
+    _die_with_parent(int(sys.argv[1]))
+    _become(orders)
+    outcome, script = Path(orders["outcome"]), sys.argv[0]
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as leaving:

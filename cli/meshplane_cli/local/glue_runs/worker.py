@@ -20,6 +20,7 @@ from meshplane_cli.local.glue_runs import process, session, warm_up
 from meshplane_cli.local.glue_runs.arguments import customer_environment, listed, script_arguments, spark_conf
 from meshplane_cli.local.glue_runs.clients import client
 from meshplane_cli.local.glue_runs.files import fetch, install_wheels
+from meshplane_cli.local.glue_runs.interpreters import Interpreters, Orders
 from meshplane_cli.local.glue_runs.logs import RunLogs
 from meshplane_cli.local.glue_runs.settings import Settings
 from meshplane_cli.local.jvm import Gateway, JvmPool
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("meshplane.glue_runs")
 
+PREPARE_AFTER = 1.0  # seconds into a run: then it is Spark that works
 STOPPED_WITH_US = "The embedded AWS was stopped while this run was under way"
 
 
@@ -52,23 +54,28 @@ class Worker:
         shutil.rmtree(settings.scratch / "runs", ignore_errors=True)
         (settings.scratch / "runs").mkdir(parents=True)
         self.jvms = JvmPool(settings.jars, settings.region, settings.scratch / "jvms")
+        self.interpreters = Interpreters(process.environment(settings.endpoint, settings.region, RoleKey("", ""), (), {}))
         self.optimizers: Optimizers | None = None
         self._closing = threading.Event()
         self._under_way: set[str] = set()
         self._slots = ThreadPoolExecutor(settings.slots, "glue-run")
         self._dispatcher = threading.Thread(target=self._dispatch, name="glue-runs", daemon=True)
 
-    def start(self) -> None:
-        """Begin to take runs; those that were submitted before wait in line already."""
-        self._dispatcher.start()
+    def ready(self) -> None:
+        """Ready what runs will need, in the background: that takes a while, and no server."""
         if self.settings.warm:
             self.jvms.on_loss = self.warm
             self.warm(self.settings.warm)
+
+    def start(self) -> None:
+        """Begin to take runs; those that were submitted before wait in line already."""
+        self._dispatcher.start()
 
     def warm(self, count: int = 1) -> None:
         """Ready JVMs in the background, one after the other: at the start, and when one was lost."""
 
         def work() -> None:
+            self.interpreters.prepare()
             for _ in range(count):
                 warm_up.warm(self.jvms, self.settings, self._closing.is_set)
 
@@ -84,8 +91,10 @@ class Worker:
         self._closing.set()
         if self.optimizers is not None:
             self.optimizers.stop()
-        self._dispatcher.join()
+        if self._dispatcher.is_alive():
+            self._dispatcher.join()
         self._slots.shutdown(wait=True)
+        self.interpreters.close()
         self.jvms.close()
 
     def _dispatch(self) -> None:
@@ -113,6 +122,12 @@ class Worker:
             self._under_way.discard(run.job_run_id)
             logs.close()
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _prepare_later(self) -> None:
+        """Have an interpreter ready for the next run, once this one has come so far that it leaves a core free."""
+        later = threading.Timer(PREPARE_AFTER, self.interpreters.prepare)
+        later.daemon = True
+        later.start()
 
     def _ready(self, run: LocalJobRun, key: RoleKey) -> Ready:
         s3 = client("s3", self.settings.endpoint, run.region, key)
@@ -143,17 +158,20 @@ class Worker:
 
     def _run_ready(self, run: LocalJobRun, ready: Ready, key: RoleKey, logs: RunLogs, folder: Path) -> None:
         given = run.arguments or {}
-        command = [str(ready.script), *script_arguments(given, run.job_name, run.job_run_id)]
         with self._jvm(run, ready, key, logs) as (gateway, killed):
             run.move("RUNNING")
             logs.write("stdout", f"Running {given.get('--scriptLocation') or run.command['ScriptLocation']} as {run.role}")
             extra = {**gateway, **customer_environment(given.get("--customer-driver-env-vars", ""))}
             env = process.environment(self.settings.endpoint, run.region, key, ready.path, extra)
+            words = tuple(script_arguments(given, run.job_name, run.job_run_id))
+            orders = Orders(str(ready.script), words, env, tuple(map(str, ready.path)), str(folder), str(folder / "outcome"))
+            interpreter = self.interpreters.take(env, (ready.script.parent, *ready.path))
+            self._prepare_later()
 
             def stopping() -> bool:
                 return run.state == "STOPPING" or self._closing.is_set()
 
-            result = process.run(command, env, folder, logs.write, run.timeout * 60, stopping)
+            result = process.run(interpreter, orders, logs.write, run.timeout * 60, stopping)
             logs.flush()
             if result.ending == "ended":
                 run.move("FAILED" if result.message else "SUCCEEDED", result.message)
@@ -172,8 +190,8 @@ def _gateway_environment(gateway: Gateway) -> dict[str, str]:
     return {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
 
 
-def start(settings: Settings) -> Worker:
-    """Settle what a restart interrupted, then take job runs. The server must answer at `settings.endpoint`.
+def start(worker: Worker) -> None:
+    """Settle what a restart interrupted, then take job runs. The server must answer at the settings' endpoint.
 
     The worker's `optimizers` is a source for the timeline; `None` where the settings leave them out.
     """
@@ -182,9 +200,7 @@ def start(settings: Settings) -> Worker:
 
     glue_job_runs.settle_interrupted()
     stepfunctions.settle_interrupted()
-    worker = Worker(settings)
     worker.start()
-    if settings.optimizers:
-        worker.optimizers = Optimizers(settings, worker.jvms, lambda: worker.quiet)
+    if worker.settings.optimizers:
+        worker.optimizers = Optimizers(worker.settings, worker.jvms, lambda: worker.quiet)
         worker.optimizers.start()
-    return worker

@@ -26,6 +26,7 @@ from meshplane_cli.releases import build, put_manifest, send_files
 from meshplane_cli.sample_data import new_shop
 from meshplane_cli.surroundings import Target
 
+LOOK_EVERY = 0.5  # seconds: asking takes the cores that Spark could use
 TABLE, PROJECT, PIPELINE = "sales.orders", "sales", "daily"
 WRONG = "map: { currency: upper(trim(currency)) }"
 RIGHT = "map: { currency: \"regexp_replace(upper(trim(currency)), 'EURO', 'EUR')\" }"
@@ -96,5 +97,5 @@ def _ended(teller: Teller, meant: Callable[[Run], bool], timeout: float) -> Run:
         runs = [run for run in teller.told() if (run.project, run.pipeline) == (PROJECT, PIPELINE) and meant(run) and run.status in ENDED]
         if runs:
             return runs[0]
-        time.sleep(0.2)
+        time.sleep(LOOK_EVERY)
     raise CliError(f"no run of {PROJECT}.{PIPELINE} ended within {timeout:.0f} s", mend=f"meshplane runs {PROJECT}")

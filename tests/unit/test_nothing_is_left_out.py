@@ -13,7 +13,9 @@ RUN, FEW, HEAVIER = (DEV[(at := DEV.index(f"{name}() {{")) : DEV.index("\n}\n", 
 LOOPS = [(set(names.split()), what) for names, what in re.findall(r"for folder in ([a-z0-9 ]+); do (plain|heavy) ", f"{RUN}\n{FEW}")]
 PLAIN = set[str]().union(*(names for names, what in LOOPS if what == "plain"))
 PLAIN |= set(re.findall(r'pytest -q -n 4 tests/(\w+) -m "not spark"', RUN))
-HEAVY = set[str]().union(*(names for names, what in LOOPS if what == "heavy")) | set(re.findall(r"^  beside \w+ heavy (\w+)$", RUN, re.MULTILINE))
+HEAVY = set[str]().union(*(names for names, what in LOOPS if what == "heavy")) | set(
+    re.findall(r"^  beside \w+ heavy (\w+)$", RUN, re.MULTILINE)
+)
 WHOLE = {name for names in re.findall(r"^ +([a-z0-9 |]+)\) ", HEAVIER, re.MULTILINE) for name in names.split(" | ")}
 FOLDERS = sorted({path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")})
 MARK = re.compile(r"pytest\.mark\.(spark|local)\b")

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from meshplane.model.runs import Run
-from meshplane_cli.bad_batch import Teller, arrives
+from meshplane_cli.bad_batch import LOOK_EVERY, Teller, arrives
 from meshplane_cli.commands.query import asked
 from meshplane_cli.commands.query import command as query
 from meshplane_cli.manifests import project_of, text_of
@@ -125,7 +125,7 @@ def _follow(found: Target, since: datetime, timeout: float, to_the_end: bool) ->
             raise CliError(f"{failed[0].project}.{failed[0].pipeline} failed", mend=f"meshplane logs {failed[0].run_id}", code=PROBLEMS)
         if _fed(runs) and (not to_the_end or _done(runs)):
             return teller
-        time.sleep(0.3)
+        time.sleep(LOOK_EVERY)
     raise CliError(f"the pipelines are not done after {timeout:.0f} s", mend="meshplane runs sales; meshplane runs customers")
 
 

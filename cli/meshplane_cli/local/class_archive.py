@@ -42,12 +42,12 @@ def option(jars: Path) -> tuple[str, ...]:
 
 def make(jars: Path) -> Path:
     """The archive, made when it is not there; older ones are removed. Takes half a minute. SetupError when the JVM does not start."""
-    from meshplane_cli.local.glue_runs import warm_up
-    from meshplane_cli.local.jvm import Jvm, Wish
-
     archive = path(jars)
     if archive.exists():
         return archive
+    from meshplane_cli.local.glue_runs import warm_up  # half a second, which each `./dev` would wait for
+    from meshplane_cli.local.jvm import Jvm, Wish
+
     print("Archiving Spark's classes, so that local Spark starts in half the time (once, half a minute)", file=sys.stderr)
     half = archive.with_suffix(f".{os.getpid()}")
     try:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.config import Config
 
-from meshplane_cli.local import callers
+from meshplane_cli.local import callers, sessions
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.template.deployment import deploy_translated, remembered, translated
 from meshplane_cli.local.template.handlers import Target
@@ -152,12 +151,12 @@ class Engine:
         return [{"logical": name, "physical": one.ref, "type": one.type} for name, one in remembered(target, self.bucket).items()]
 
     def _clients(self, access_key: str) -> Callable[[str], Any]:
-        session, made = boto3.session.Session(), dict[str, Any]()
+        made = dict[str, Any]()
 
         def client(service: str) -> Any:
             if service not in made:
-                made[service] = session.client(
-                    service,  # type: ignore[call-overload]
+                made[service] = sessions.client(
+                    service,
                     region_name=self.region,
                     endpoint_url=self.endpoint,
                     aws_access_key_id=access_key or callers.DEVELOPER_KEY,

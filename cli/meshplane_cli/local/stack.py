@@ -18,16 +18,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import boto3
 from botocore.config import Config
 
 from meshplane.model.naming import Naming
+from meshplane_cli.local import sessions
 from meshplane_cli.local.callers import of_developer
 from meshplane_cli.local.place import ENV, PORT, Place, Running
 
@@ -59,8 +58,8 @@ class Stack:
     def client(self, service: str, **settings: Any) -> Any:
         """A boto3 client of the developer's; `settings` go to boto3's Config."""
         keys = of_developer()
-        return _session().client(
-            service,  # type: ignore[call-overload]
+        return sessions.client(
+            service,
             region_name=self.naming.region,
             endpoint_url=self.endpoint,
             aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
@@ -166,16 +165,10 @@ def reset(root: Path, say: Say = lambda _: None) -> None:
     say("state and clock are reset; the next `up` starts anew")
 
 
-@cache
-def _session() -> boto3.session.Session:
-    """One for all clients: each session reads the services' models anew."""
-    return boto3.session.Session()
-
-
 def _learn() -> None:
     """What `deploy_plane` is going to need: its modules, and the models of the services that it calls, while `_start` waits."""
     import_module("meshplane_cli.local.deploy")
-    loader = _session()._session.get_component("data_loader")
+    loader = sessions.session()._session.get_component("data_loader")
     for service in ("s3", "iam", "ec2", "lambda", "glue", "stepfunctions", "dynamodb", "events", "sqs", "ssm", "kms", "logs", "cloudwatch"):
         loader.load_service_model(service, "service-2")
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
-import botocore.session
+from meshplane_cli.local import sessions
 
 REST = {"s3": "s3", "lambda": "lambda", "scheduler": "scheduler"}
 QUERY = frozenset({"iam", "sts", "sns", "ec2", "cloudformation"})
@@ -92,7 +92,7 @@ class _Route:
 
 @cache
 def _routes(service: str) -> tuple[_Route, ...]:
-    model = botocore.session.get_session().get_service_model(REST[service])
+    model = sessions.model(REST[service])
     routes = [_route_of(model.operation_model(name)) for name in model.operation_names if name != "ListDirectoryBuckets"]  # by host only
     return tuple(sorted(routes, key=lambda route: route.weight, reverse=True))
 

@@ -15,7 +15,6 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name as custom_error_name
 import moto.stepfunctions.parser.asl.component.common.retry.retrier_decl as retrier
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service as task_service
@@ -27,7 +26,6 @@ import moto.stepfunctions.parser.asl.utils.boto_client as boto_client
 import moto.stepfunctions.parser.backend.execution as execution_module
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import get_session
 from moto.core.config import default_user_config
 from moto.core.models import botocore_stubber
 from moto.settings import moto_server_port
@@ -35,7 +33,7 @@ from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
-from meshplane_cli.local import role_credentials
+from meshplane_cli.local import role_credentials, sessions
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.repairs import Publish, execution_logs, stepfunctions_operations
 
@@ -62,8 +60,7 @@ def _client(region: str, service: str, role: str, endpoint: str | None) -> Any:
     key = role_credentials.of_role(role)
     # One attempt: a Retry belongs to the state machine. The interpreter normalises names itself, so boto3 need not check them.
     settings = Config(parameter_validation=False, retries={"total_max_attempts": 1}, read_timeout=900, inject_host_prefix=False)
-    session: Any = boto3.session.Session()
-    return session.client(
+    return sessions.client(
         service,
         region_name=region,
         endpoint_url=endpoint,
@@ -145,7 +142,7 @@ def _wait_to_retry(seconds: float) -> None:
 # ---- names in requests, answers and errors ---------------------------------------------------------------------------------------
 @lru_cache(maxsize=1024)
 def _operation(service: str, action: str) -> Any:
-    model = get_session().get_service_model(service)
+    model = sessions.model(service)
     return next((model.operation_model(name) for name in model.operation_names if task_service.camel_to_snake_case(name) == action), None)
 
 

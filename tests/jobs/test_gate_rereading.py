@@ -14,7 +14,7 @@ from dp_foundation.io import keys, rereading
 from dp_foundation.io.rereading import replayable
 from dp_foundation.quality.rules import ROW
 from dp_foundation.quality.rules import gate as read_gate
-from dp_foundation.quality.tally import tally
+from dp_foundation.quality.tally import tally, tell
 from dp_foundation.run.current import begin
 from meshplane.model.rules import Contract, Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
@@ -53,7 +53,15 @@ RULES = (
     ],
 )
 def test_a_key_that_comes_once_is_told_exactly(spark: Any, query: str, key: str, rows: int) -> None:
-    assert keys.once(spark.sql(query), key.split()) == rows
+    from pyspark.sql import functions as F
+
+    frame, names = spark.sql(query), key.split()
+    assert keys.once(frame, names) == rows
+    seen = keys.asked(frame, names, F.lit(True))
+    if seen:  # somebody looked already
+        low, high, filled = frame.agg(*seen).first()
+        tell(frame, None, None, keys.Span(names[0].upper(), low, high, frame.count(), filled))
+        assert keys.once(frame, names, frame) == rows
 
 
 def test_what_may_be_read_again(spark: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +141,9 @@ def test_a_batch_is_written_from_its_files_and_judged_by_what_was_counted(
     bad = "SELECT 100 id, 1 amount, 'XXX' currency, null note UNION ALL SELECT null, 1, 'EUR', null"
     orders.arrive(f"{good} UNION ALL {bad} UNION ALL SELECT 101, 5, 'EUR', null")
     monkeypatch.setattr(DataFrame, "persist", lambda frame: pytest.fail("the batch was kept"))
+    left = []
+    once = keys.once
+    monkeypatch.setattr(keys, "once", lambda frame, key, given: left.append(given.__dict__["_meshplane_span"]) or once(frame, key, given))
     verdict = orders.run()
     told = {r["rule"]: (r["violations"], r["rows"]) for r in verdict["results"]}
     # Landing kept two rows out: of those, the one that broke a rule of the gate counts against it.
@@ -143,6 +154,7 @@ def test_a_batch_is_written_from_its_files_and_judged_by_what_was_counted(
         "short": (19, 61),
     }
     assert (verdict["rows"], verdict["quarantined"]) == (61, 2)
+    assert left == [keys.Span("id", 0, 101, 61, 61)], "of the rows that land, and from the pass that counted them"
     branch = spark.table(f"{orders.table}.branch_{verdict['branch']}")
     recounted = tally(branch, read_gate(orders.world.tables["orders"]["gate"]))
     turned_away = {"known": 1}
@@ -171,7 +183,7 @@ def test_a_key_that_comes_twice_is_treated_as_ever(orders: Orders) -> None:
 
 def test_a_batch_that_changes_while_it_is_read_fails_the_run(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     once = keys.once
-    monkeypatch.setattr(keys, "once", lambda frame, key: once(frame, key) + 1)
+    monkeypatch.setattr(keys, "once", lambda *given: once(*given) + 1)
     orders.arrive("SELECT id, 1 amount, 'EUR' currency, 'n' note FROM range(8)")
     with pytest.raises(DataError, match="9 rows were looked at and 8 written"):
         orders.run()
@@ -182,10 +194,10 @@ def test_a_file_that_is_overwritten_meanwhile_is_noticed(orders: Orders, monkeyp
     orders.arrive("SELECT id, 1 amount, 'EUR' currency, 'n' note FROM range(8)")
     once = keys.once
 
-    def overwritten(frame: Any, key: Any) -> int:
+    def overwritten(*given: Any) -> int:
         """The batch was looked at; before it is merged, the same rows arrive again under the same name."""
         monkeypatch.setattr(keys, "once", once)
-        found = once(frame, key)
+        found = once(*given)
         [file] = begin().files["raw"]  # type: ignore[union-attr]
         orders.world.put(file.key, orders.world.s3.get_object(Bucket=bucket("raw"), Key=file.key)["Body"].read())
         return found

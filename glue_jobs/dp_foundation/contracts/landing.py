@@ -21,7 +21,7 @@ from dp_foundation.builtin import mapping
 from dp_foundation.config.arguments import Column, Table
 from dp_foundation.contracts import arriving, growing, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
-from dp_foundation.io import raw
+from dp_foundation.io import keys, raw
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.rereading import held
 from dp_foundation.io.tables import Target, find, writable
@@ -90,7 +90,7 @@ def landed(
         out = F.lit(False)
         for fault in kept:
             out = out | F.col(fault.flag)
-        count, counted = _counted(marked, faults, out, table, what, watched)
+        count, counted, span = _counted(marked, faults, out, table, what, watched)
         if any(count[f.flag] for f in faults):
             bad = _bad(marked, faults)
             if source is not None and source.format in ("csv", "json") and ROW not in frame.columns:
@@ -102,7 +102,8 @@ def landed(
         kinds = growing.grow(frame.sparkSession, table, grows, count)
         rows = marked.where(~out).select(*(_value(m.name, faults, kinds.get(m.name, "")) for m in written))
         rows._meshplane_landed = table.logical  # told by `is_landed`
-        tell(rows, table.gate, None if grows else counted)  # counted in the widest type, and written in another perhaps
+        if not grows:  # else counted in the widest type, and written in another perhaps
+            tell(rows, table.gate, counted, span)
         yield rows, count["__rows"] - count["__out"]
 
 
@@ -221,9 +222,9 @@ def _marked(
 
 def _counted(
     marked: Any, faults: Sequence[Fault], out: Any, table: Table, what: str, watched: Mapping[str, str]
-) -> tuple[dict[str, int], Tally | None]:
+) -> tuple[dict[str, int], Tally | None, keys.Span | None]:
     """How many rows there are, how many stay out, break what, and of those that land meet each of the `watched` conditions; and what
-    the gate's row rules count in those that land, where none of them asks for a deletion."""
+    the gate's row rules count in those that land, where none of them asks for a deletion, with the bounds of their key."""
     from pyspark.sql import functions as F
 
     has = {name: ~out & F.expr(condition) for name, condition in watched.items()}
@@ -231,9 +232,12 @@ def _counted(
     marks = {OUT: out, **has, **{f.flag: F.col(f.flag) for f in faults}}
     frame = marked.select(*values, *(mark.alias(name) for name, mark in marks.items()))
     asked = {"__rows": F.count(F.lit(1)), **{name: F.count(F.when(F.col(arriving.quoted(name)), 1)) for name in marks}}
-    counted, found = None, None
+    counted, found, span = None, None, None
     if table.gate is not None and DELETED not in marked.columns:
-        counted, found = tallied(frame, table.gate, ~F.col(OUT), list(asked.values()), _kept_by_landing(faults, table))
+        bounds = keys.asked(frame, table.key, ~F.col(OUT))
+        counted, found = tallied(frame, table.gate, ~F.col(OUT), [*asked.values(), *bounds], _kept_by_landing(faults, table))
+        found, bounds = found[: len(asked)], found[len(asked) :]
+        span = keys.Span(table.key[0], bounds[0], bounds[1], counted.rows, bounds[2]) if bounds else None
     found = found or list(frame.agg(*asked.values()).first())
     count = {name: int(value) for name, value in zip(asked, found, strict=True)}
     frozen = [f for f in faults if f.mode == "freeze" and count[f.flag]]
@@ -248,7 +252,7 @@ def _counted(
         kept = {f.rule: count[f.flag] for f in faults if f.rule and f.mode == "quarantine_row"}
         current.turned_away.setdefault(table.logical, Tally()).add(Tally(violations=broke, looked=kept))
         current.quarantined[table.logical] = current.quarantined.get(table.logical, 0) + count["__out"]
-    return count, counted
+    return count, counted, span
 
 
 def _kept_by_landing(faults: Sequence[Fault], table: Table) -> frozenset[str]:

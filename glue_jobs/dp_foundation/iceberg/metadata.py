@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from dp_foundation import storage
@@ -90,6 +91,11 @@ def load(database: str, name: str) -> TableMetadata | None:
     location = table.get("Parameters", {}).get("metadata_location")
     if not location:
         return None
+    return _read(location)
+
+
+@lru_cache(maxsize=16)  # a step asks ten times for the same few; Iceberg's spec: a metadata file never changes
+def _read(location: str) -> TableMetadata:
     body = storage.read(*storage.split(location))
     return parse(json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
 

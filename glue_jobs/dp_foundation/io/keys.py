@@ -8,6 +8,7 @@ hash look like one, and the batch is then treated as one that may hold a key twi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
@@ -15,21 +16,46 @@ _PLAIN = (*_WHOLE, "string", "date", "timestamp", "timestamp_ntz", "boolean", "b
 _BITS = 64  # of a bitmap, per row: more, and counting hashes is cheaper
 
 
-def once(frame: Any, key: Sequence[str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one look at a whole-number key column tells: its bounds (None without a value), the rows, and those that have a value."""
+
+    column: str
+    low: int | None
+    high: int | None
+    rows: int
+    filled: int
+
+
+def asked(frame: Any, key: Sequence[str], within: Any) -> list[Any]:
+    """The aggregates of a `Span` over the rows `within`: least, greatest, number of values. Nothing where the key has none."""
+    from pyspark.sql import functions as F
+
+    kinds = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    if len(key) != 1 or kinds.get(key[0]) not in _WHOLE:
+        return []
+    column = F.when(within, F.col("`" + key[0].replace("`", "``") + "`"))
+    return [F.min(column), F.max(column), F.count(column)]
+
+
+def once(frame: Any, key: Sequence[str], given: Any = None) -> int:
     """The number of rows where no key is null and none comes twice, else 0. Keys of fractions or nested values are never sure: Spark
-    compares them by more than their bits."""
+    compares them by more than their bits. `given`: the frame with which somebody may have left a `Span`."""
     kinds = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
     if not all(kinds[name] in _PLAIN or kinds[name].startswith("decimal") for name in key):
         return 0
     columns = ["`" + name.replace("`", "``") + "`" for name in key]
     if len(columns) > 1 or kinds[key[0]] not in _WHOLE:
         return _hashes(frame, columns)
-    low, high, rows, filled = frame.selectExpr(f"min({columns[0]})", f"max({columns[0]})", "count(1)", f"count({columns[0]})").first()
-    if rows != filled or not rows:
+    span = None if given is None else given.__dict__.get("_meshplane_span")
+    if span is None or span.column.lower() != key[0].lower():
+        found = frame.selectExpr(f"min({columns[0]})", f"max({columns[0]})", "count(1)", f"count({columns[0]})").first()
+        span = Span(key[0], *found)
+    if span.rows != span.filled or span.low is None or span.high is None:
         return 0
-    if high - low >= rows * _BITS:
+    if span.high - span.low >= span.rows * _BITS:
         return _hashes(frame, columns)
-    return int(rows) if _marked(frame, f"({columns[0]} - {low})") == rows else 0
+    return int(span.rows) if _marked(frame, f"({columns[0]} - {span.low})") == span.rows else 0
 
 
 def _marked(frame: Any, number: str) -> int:

@@ -49,7 +49,7 @@ def merge(df: Any, target: Target, how: How) -> None:
     spark = df.sparkSession
     spark.catalog.refreshTable(target.identifier)
     frame, how = _named(df, target, how)
-    with _source(frame, target, how) as (source, whole):
+    with _source(frame, target, how, df) as (source, whole):
         begins = not how.late and _begins(target)
         snapshot, current = commit(spark, target, lambda: _merge(source, target, how, begins), how.on), begin()
         if snapshot is None or current is None:
@@ -65,11 +65,11 @@ def merge(df: Any, target: Target, how: How) -> None:
 
 
 @contextmanager
-def _source(frame: Any, target: Target, how: How) -> Iterator[tuple[Any, int]]:
+def _source(frame: Any, target: Target, how: How, given: Any) -> Iterator[tuple[Any, int]]:
     """What is merged, one row per key. A batch that has only one row per key, and may be read again, is taken as it is, with the number of
     its rows: where the run has a branch of its own, on which nobody reads should the batch have changed in between. Else it is brought to
     one row per key and kept; 0 then."""
-    once = keys.once(frame, how.on) if target.branch and not how.late and replayable(frame) else 0
+    once = keys.once(frame, how.on, given) if target.branch and not how.late and replayable(frame) else 0
     if once:
         yield frame, once
         return

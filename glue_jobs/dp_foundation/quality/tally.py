@@ -83,9 +83,9 @@ def tallied(frame: Any, gate: Gate, within: Any = None, beside: Sequence[Any] = 
     return done, values[1 : 1 + len(beside)]
 
 
-def tell(frame: Any, gate: Gate | None, counted: Tally | None) -> None:
-    """Leave what was counted of a frame for a gate with it, so that whoever writes it does not count again."""
-    frame._meshplane_tally = (gate, counted)
+def tell(frame: Any, gate: Gate | None, counted: Tally | None, span: Any = None) -> None:
+    """Leave what was counted of a frame for a gate with it, so that whoever writes it does not count again; and its key's `Span`."""
+    frame._meshplane_tally, frame._meshplane_span = (gate, counted), span
 
 
 def told(frame: Any, gate: Gate) -> Tally | None:

@@ -13,7 +13,10 @@ from typing import Any
 
 import boto3
 
-from meshplane_cli.local import glue_runs, jars, role_credentials
+from meshplane_cli.local import jars, role_credentials
+from meshplane_cli.local.glue_runs.settings import Settings
+from meshplane_cli.local.glue_runs.standby import Standby
+from meshplane_cli.local.glue_runs.worker import Worker, start
 
 ROOT = Path(__file__).parents[2]
 REGION, ACCOUNT = "eu-central-1", "123456789012"
@@ -32,7 +35,7 @@ CONF = " --conf ".join(f"{key}={value}" for key, value in CATALOG.items())
 class Stack:
     """Clients of the server, its worker, the events it emitted, and the few steps that every test takes."""
 
-    def __init__(self, endpoint: str, worker: glue_runs.Worker, events: list[dict[str, Any]]) -> None:
+    def __init__(self, endpoint: str, worker: Worker, events: list[dict[str, Any]]) -> None:
         self.endpoint, self.worker, self.events = endpoint, worker, events
         self.glue, self.s3, self.logs, self.sfn = (self.client(name) for name in ("glue", "s3", "logs", "stepfunctions"))
 
@@ -105,9 +108,9 @@ def stack(state: Path, slots: int = 2) -> Iterator[Stack]:
     server.start()
     host, port = server.get_host_and_port()
     os.environ["MOTO_PORT"] = str(port)
-    settings = glue_runs.Settings(f"http://{host}:{port}", REGION, state, jars.resolve(ROOT), slots=slots, warm=0)
-    worker = glue_runs.Worker(settings)
-    glue_runs.start(worker)
+    settings = Settings(f"http://{host}:{port}", REGION, state, jars.resolve(ROOT), slots=slots, warm=0)
+    worker = Worker(Standby(settings))
+    start(worker)
     found = Stack(settings.endpoint, worker, events)
     try:
         for bucket in ("artifacts", "data"):

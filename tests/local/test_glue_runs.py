@@ -297,7 +297,7 @@ def test_lost_warm_jvm_is_replaced_by_a_warm_one(aws: Stack, monkeypatch: pytest
 
     warmed: list[str] = []
     monkeypatch.setattr(warm_up, "warm", lambda *_: warmed.append("again"))
-    monkeypatch.setattr(aws.worker.jvms, "on_loss", aws.worker.warm)
+    monkeypatch.setattr(aws.worker.jvms, "on_loss", aws.worker.standby.warm)
     aws.do("merge")
     run_id = aws.start("slow")
     aws.log(run_id, "output", "ready", 60)

@@ -72,7 +72,7 @@ ASK = b"Action=DescribeSecurityGroups&Version=2016-11-15"
 
 
 def test_an_answer_arrives_in_one_piece(stack: Stack) -> None:
-    """What an SDK for Go reads in two pieces it loses on a busy machine (`server.EmbeddedAws._serve`), and then asks again."""
+    """What an SDK for Go reads in two pieces it loses on a busy machine (`embedded_aws.EmbeddedAws._serve`), and then asks again."""
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", stack.running.port), timeout=10) as asked:
             asked.sendall(_head(stack, len(ASK)) + ASK)

@@ -131,7 +131,7 @@ class Front:
 
 
 def _whole(inner: Application, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status, headers and body of moto's answer, with its length: then the server sends it as one piece (`server.EmbeddedAws._serve`)."""
+    """Status, headers and body of moto's answer, with its length: the server then sends one piece (`EmbeddedAws._serve`)."""
     told: list[Any] = []
     pieces = inner(environ, lambda *words: told.append(words))
     try:

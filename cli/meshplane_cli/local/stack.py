@@ -83,7 +83,7 @@ class Stack:
         }
 
     def ask(self, route: str, timeout: float = 300, **body: Any) -> Any:
-        """One of the administration's routes (`server.EmbeddedAws.administer`)."""
+        """One of the administration's routes (`embedded_aws.EmbeddedAws.administer`)."""
         request = urllib.request.Request(f"{self.endpoint}/meshplane-local/{route}", json.dumps(body).encode(), method="POST")  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310  # our own endpoint on loopback

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from meshplane.errors import PlaneError
 from meshplane_cli.local import role_credentials
-from meshplane_cli.local.glue_runs import process, session, warm_up
+from meshplane_cli.local.glue_runs import process, session
 from meshplane_cli.local.glue_runs.arguments import customer_environment, listed, script_arguments, spark_conf
 from meshplane_cli.local.glue_runs.clients import client
 from meshplane_cli.local.glue_runs.files import fetch, install_wheels
-from meshplane_cli.local.glue_runs.interpreters import Interpreters, Orders
+from meshplane_cli.local.glue_runs.interpreters import Orders
 from meshplane_cli.local.glue_runs.logs import RunLogs
-from meshplane_cli.local.glue_runs.settings import Settings
-from meshplane_cli.local.jvm import Gateway, JvmPool
+from meshplane_cli.local.glue_runs.standby import Standby
+from meshplane_cli.local.jvm import Gateway
 from meshplane_cli.local.repairs import glue_job_runs
 from meshplane_cli.local.repairs.glue_job_runs import LocalJobRun
 from meshplane_cli.local.role_credentials import RoleKey
@@ -49,37 +49,20 @@ class Ready:
 class Worker:
     """Job runs of one embedded AWS, `slots` at a time, in the order of StartJobRun. `stop` kills what is under way."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, standby: Standby) -> None:
+        self.settings = settings = standby.settings
         shutil.rmtree(settings.scratch / "runs", ignore_errors=True)
         (settings.scratch / "runs").mkdir(parents=True)
-        self.jvms = JvmPool(settings.jars, settings.region, settings.scratch / "jvms")
-        self.interpreters = Interpreters(process.environment(settings.endpoint, settings.region, RoleKey("", ""), (), {}))
+        self.standby, self.jvms, self.interpreters = standby, standby.jvms, standby.interpreters
         self.optimizers: Optimizers | None = None
-        self._closing = threading.Event()
+        self._closing = standby.closing
         self._under_way: set[str] = set()
         self._slots = ThreadPoolExecutor(settings.slots, "glue-run")
         self._dispatcher = threading.Thread(target=self._dispatch, name="glue-runs", daemon=True)
 
-    def ready(self) -> None:
-        """Ready what runs will need, in the background: that takes a while, and no server."""
-        if self.settings.warm:
-            self.jvms.on_loss = self.warm
-            self.warm(self.settings.warm)
-
     def start(self) -> None:
         """Begin to take runs; those that were submitted before wait in line already."""
         self._dispatcher.start()
-
-    def warm(self, count: int = 1) -> None:
-        """Ready JVMs in the background, one after the other: at the start, and when one was lost."""
-
-        def work() -> None:
-            self.interpreters.prepare()
-            for _ in range(count):
-                warm_up.warm(self.jvms, self.settings, self._closing.is_set)
-
-        threading.Thread(target=work, name="warm-up", daemon=True).start()
 
     @property
     def quiet(self) -> bool:
@@ -94,8 +77,7 @@ class Worker:
         if self._dispatcher.is_alive():
             self._dispatcher.join()
         self._slots.shutdown(wait=True)
-        self.interpreters.close()
-        self.jvms.close()
+        self.standby.close()
 
     def _dispatch(self) -> None:
         while not self._closing.is_set():

@@ -26,7 +26,7 @@ from meshplane_cli.releases import build, put_manifest, send_files
 from meshplane_cli.sample_data import new_shop
 from meshplane_cli.surroundings import Target
 
-LOOK_EVERY = 0.5  # seconds: asking takes the cores that Spark could use
+LOOK_EVERY = 0.25  # seconds
 TABLE, PROJECT, PIPELINE = "sales.orders", "sales", "daily"
 WRONG = "map: { currency: upper(trim(currency)) }"
 RIGHT = "map: { currency: \"regexp_replace(upper(trim(currency)), 'EURO', 'EUR')\" }"

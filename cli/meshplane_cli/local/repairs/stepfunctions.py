@@ -37,7 +37,7 @@ from meshplane_cli.local import role_credentials, sessions
 from meshplane_cli.local.clock import CLOCK
 from meshplane_cli.local.repairs import Publish, execution_logs, stepfunctions_operations
 
-POLL_SECONDS = 0.2  # between two looks at a job run; AWS looks less often
+POLL_SECONDS = 0.1  # between two looks at a job run; AWS looks less often
 _SDK_ERROR_NAMES = {
     "glue": "Glue",
     "s3": "S3",

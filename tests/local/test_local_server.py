@@ -145,7 +145,7 @@ def test_an_alarm_goes_off_on_the_clock_and_tells_its_topic(stack: Stack, eventu
     stack.advance(timedelta(minutes=1))
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["f01-dead-letters"])["MetricAlarms"]
     assert alarm["StateValue"] == "ALARM"
-    url = sqs.get_queue_url(QueueName="f01-letters")["QueueUrl"]
+    url = sqs.get_queue_url(QueueName="f01-alerts")["QueueUrl"]
     notice = eventually(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]
     assert json.loads(json.loads(notice["Body"])["Message"])["NewStateValue"] == "ALARM"
     sqs.purge_queue(QueueUrl=letters)

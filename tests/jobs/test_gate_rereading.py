@@ -15,7 +15,7 @@ from dp_foundation.io.rereading import replayable
 from dp_foundation.quality.rules import ROW
 from dp_foundation.quality.rules import gate as read_gate
 from dp_foundation.quality.tally import tally, tell
-from dp_foundation.run.current import begin
+from dp_foundation.run.current import Current, begin
 from meshplane.model.rules import Contract, Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
 
@@ -65,6 +65,8 @@ def test_a_key_that_comes_once_is_told_exactly(spark: Any, query: str, key: str,
 
 
 def test_what_may_be_read_again(spark: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark import StorageLevel
+
     out = world.iceberg("out", "id bigint, v string")
     place = f"s3://f01-raw-390403879405-de-dev/{world.project}/seen"
     spark.sql("select id, 'a' v from range(3)").write.parquet(f"{place}/p")
@@ -72,15 +74,18 @@ def test_what_may_be_read_again(spark: Any, world: World, monkeypatch: pytest.Mo
     spark.sql("select 1 id, 'a' v").write.parquet(f"{place}/other")
     spark.sql(f"insert into {out} values (1, 'a')")
     files, newest = spark.read.parquet(f"{place}/p"), spark.table(out)
-    monkeypatch.setattr(rereading, "_taken", lambda: frozenset([f"{place.removeprefix('s3://')}/p"]))
+    taken = {f"{place.removeprefix('s3://')}/p"}
+    monkeypatch.setattr(rereading, "_taken_again", lambda files: files <= taken)
     snapshot = world.catalog.load_table(out.removeprefix("glue_catalog.")).metadata.snapshots[-1].snapshot_id
     table = spark.read.option("snapshot-id", snapshot).table(out)
     narrow = files.selectExpr("id + 1 id", "try_cast(v as date) d", "_metadata.file_path f").where("id > 1")
     kept = spark.sql("select rand() r").persist()
+    forgetful = spark.sql("select rand() s").persist(StorageLevel.MEMORY_ONLY)
     for frame in (files, narrow, files.union(table), table, table.where("id = 1"), kept.where("r > 0")):
         assert replayable(frame), frame._jdf.queryExecution().toString()
     for frame in (
         newest,
+        forgetful,
         spark.read.csv(f"{place}/c"),
         spark.read.parquet(f"{place}/other"),  # the run did not take it: nobody would notice that it changes
         files.join(table, "id"),
@@ -92,6 +97,7 @@ def test_what_may_be_read_again(spark: Any, world: World, monkeypatch: pytest.Mo
     ):
         assert not replayable(frame), frame._jdf.queryExecution().toString()
     kept.unpersist()
+    forgetful.unpersist()
 
 
 class Orders:
@@ -122,9 +128,15 @@ class Orders:
         self.world.start(JOB, run_id)
         self.world.patch.setattr(sys, "argv", [*sys.argv[:-1], "0_0", "--meshplane-gate", "audit"])
         merge.run()
-        begin().finish()  # type: ignore[union-attr]
+        self.current.finish()
         [verdict] = self.world.outbox(run_id)["verdicts"]
         return dict(verdict)
+
+    @property
+    def current(self) -> Current:
+        current = begin()
+        assert current is not None
+        return current
 
 
 @pytest.fixture
@@ -190,7 +202,9 @@ def test_a_batch_that_changes_while_it_is_read_fails_the_run(orders: Orders, mon
     assert orders.world.rows(orders.table) == []
 
 
-def test_a_file_that_is_overwritten_meanwhile_is_noticed(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read_again", [True, False])
+def test_a_file_that_is_overwritten_meanwhile_is_noticed(orders: Orders, monkeypatch: pytest.MonkeyPatch, read_again: bool) -> None:
+    """Where it is read again. A batch that was kept is the one that was looked at: the new version is for the next run."""
     orders.arrive("SELECT id, 1 amount, 'EUR' currency, 'n' note FROM range(8)")
     once = keys.once
 
@@ -198,13 +212,18 @@ def test_a_file_that_is_overwritten_meanwhile_is_noticed(orders: Orders, monkeyp
         """The batch was looked at; before it is merged, the same rows arrive again under the same name."""
         monkeypatch.setattr(keys, "once", once)
         found = once(*given)
-        [file] = begin().files["raw"]  # type: ignore[union-attr]
+        [file] = orders.current.files["raw"]
         orders.world.put(file.key, orders.world.s3.get_object(Bucket=bucket("raw"), Key=file.key)["Body"].read())
         return found
 
     monkeypatch.setattr(keys, "once", overwritten)
+    if not read_again:
+        monkeypatch.setattr(rereading, "_taken_again", lambda files: not files)  # what is kept is read from memory
+        assert orders.run()["rows"] == 8
+        assert keys.once is once, "the file was not overwritten"
+        return
     with pytest.raises(DataError, match="changed while the run read it; nothing is published"):
         orders.run()
-    begin().finish("DataError")  # type: ignore[union-attr]
+    orders.current.finish("DataError")
     assert orders.world.rows(orders.table) == []
     assert orders.run("again")["rows"] == 8

@@ -6,7 +6,8 @@ Everything else is kept: what is not deterministic, what another system answers,
 code does.
 
 A raw file can be overwritten while a run reads it. So files are read again only where the run took them by their versions and writes to a
-branch of its own, and each commit looks whether they are still those (`unchanged`): a run of which they are not is never published.
+branch of its own, and each commit looks whether those that it read again are still the same (`unchanged`): where they are not, the run is
+never published.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dp_foundation.run.current import begin
 from dp_foundation.run.ledger import listed
 
 _NARROW = frozenset({"Project", "Filter", "Union", "SubqueryAlias", "View"})
-_LEAVES = frozenset({"LocalRelation", "OneRowRelation", "Range", "InMemoryRelation"})
+_LEAVES = frozenset({"LocalRelation", "OneRowRelation", "Range"})
 # Own code, the clock and subqueries: what they answer may cost anything, or be another thing the next time.
 _OTHER = ("PYTHON_UDF", "SCALA_UDF", "CURRENT_LIKE", "PLAN_EXPRESSION")
 
@@ -46,51 +47,60 @@ def replayable(frame: Any) -> bool:
         patterns = frame.sparkSession._jvm.org.apache.spark.sql.catalyst.trees.TreePattern
         if not plan.deterministic() or any(plan.containsPattern(getattr(patterns, name)()) for name in _OTHER):
             return False
-        return _narrow(plan, _taken())
+        files: set[str] = set()
+        if not _narrow(plan, files):
+            return False
     except Exception:  # noqa: BLE001  plans are no public interface, and are hidden under fine-grained access
         return False
+    return _taken_again(files)
 
 
 def unchanged() -> None:
-    """Raises DataError where a file that this run takes, and may have read more than once, has another version by now."""
+    """Raises DataError where a file that this run reads again has another version by now."""
     current = begin()
-    if current is None or not current.audit:
+    if current is None:
         return
-    for name, files in current.files.items():
+    for name in sorted(current.again):
         bucket, prefix = storage.split(current.job.tables[name].location)
-        if not files or current.job.tables[name].format != "parquet":
-            continue
         newest = {item["Key"]: listed(item) for item in storage.versions_under(bucket, prefix)}
-        changed = [file.key for file in files if newest.get(file.key, file) != file]
+        changed = [file.key for file in current.files[name] if newest.get(file.key, file) != file]
         if changed:
             raise DataError(f"{name}: {', '.join(changed[:3])} changed while the run read it; nothing is published; mend: run again")
 
 
-def _taken() -> frozenset[str]:
-    """The files of raw tables that this run reads, without a scheme."""
+def _taken_again(files: set[str]) -> bool:
+    """Whether the run took all of these files (named without a scheme) by their versions and writes a branch: `unchanged` looks then."""
+    if not files:
+        return True
     current = begin()
     if current is None or not current.audit:
-        return frozenset()
-    tables = current.job.tables
-    return frozenset(f"{storage.split(tables[name].location)[0]}/{file.key}" for name, files in current.files.items() for file in files)
+        return False
+    tables: set[str] = set()
+    for name, taken in current.files.items():
+        bucket, _ = storage.split(current.job.tables[name].location)
+        if mine := files & {f"{bucket}/{file.key}" for file in taken}:
+            files, tables = files - mine, tables | {name}
+    if not files:
+        current.again |= tables
+    return not files
 
 
-def _narrow(plan: Any, taken: frozenset[str]) -> bool:
+def _narrow(plan: Any, files: set[str]) -> bool:
+    """Whether rows are only filtered and projected, of what stays as it is; the files that are read are added to `files`."""
     name = plan.getClass().getSimpleName()
+    if name == "InMemoryRelation":
+        return bool(plan.cacheBuilder().storageLevel().useDisk())  # else what does not fit is computed anew
     if name in _LEAVES:
         return True
     if name == "LogicalRelation":
         relation = plan.relation()
-        if (
-            relation.getClass().getSimpleName() != "HadoopFsRelation"
-            or relation.fileFormat().getClass().getSimpleName() != "ParquetFileFormat"
-        ):
+        if relation.getClass().getSimpleName() != "HadoopFsRelation":
             return False
-        roots = relation.location().rootPaths()
-        return all(roots.apply(at).toString().partition("://")[2] in taken for at in range(roots.size()))
+        files |= {path.partition("://")[2] for path in relation.location().rootPaths().mkString("\n").split("\n")}
+        return bool(relation.fileFormat().getClass().getSimpleName() == "ParquetFileFormat")
     if name == "DataSourceV2Relation":
         # One that names no snapshot may be read at another one the next time.
         iceberg = str(plan.table().getClass().getName()).startswith("org.apache.iceberg.spark.")
         return iceberg and bool(plan.options().containsKey("snapshot-id"))
     children = plan.children()
-    return name in _NARROW and all(_narrow(children.apply(at), taken) for at in range(children.size()))
+    return name in _NARROW and all(_narrow(children.apply(at), files) for at in range(children.size()))

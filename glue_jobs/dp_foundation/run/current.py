@@ -40,6 +40,7 @@ class Current:
     files: dict[str, tuple[FileVersion, ...]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     snapshots: dict[str, int | None] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)  # raw tables whose files are read more than once
     outputs: list[dict[str, Any]] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""

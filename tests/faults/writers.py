@@ -180,9 +180,11 @@ def _record(writer: Writer, branch: str, attempt: str, table: Any) -> None:
                 Bucket=BUCKET, Key=f"sales/_runs/{writer.run_id}/{STEP}.json", Body=json.dumps(body).encode()
             )
             return
-        except Exception:
-            if writer.turn.dead or tried == 2:
+        except Exception as error:
+            if writer.turn.dead:
                 raise
+            if tried == 2:
+                raise JobFailedError(f"{writer.name}: the record's reply was lost {tried} times") from error
 
 
 def faults(rng: random.Random, most: int) -> Turn:

@@ -17,6 +17,7 @@ from moto import mock_aws
 ROLE = "arn:aws:iam::123456789012:role/pipes/pipeline"
 events: list[dict[str, Any]] = []
 callers: list[str] = []
+looked: list[str] = []
 answers: dict[str, Any] = {}
 
 
@@ -57,7 +58,7 @@ def ask(name: str, question: Callable[[], Any]) -> None:
 
 
 def play_worker() -> None:
-    """Ends runs as their job's name says; `hang` waits to be stopped. Only repaired moto hands runs out."""
+    """Ends runs as their job's name says; `hang` and `long` wait to be stopped. Only repaired moto hands runs out."""
     from meshplane_cli.local.repairs import glue_job_runs
 
     seen: dict[str, int] = {}
@@ -68,7 +69,7 @@ def play_worker() -> None:
             continue
         run.move("RUNNING")
         fails = run.job_name == "fails" or (run.job_name == "once" and seen["once"] == 1)
-        if run.job_name != "hang":
+        if run.job_name not in ("hang", "long"):
             run.move("FAILED" if fails else "SUCCEEDED", "ValueError: no rows" if fails else "")
             continue
         threading.Thread(target=await_stop, args=(run,), daemon=True).start()
@@ -81,7 +82,7 @@ def await_stop(run: Any) -> None:
 
 
 def probe_glue(sfn: Any, glue: Any) -> None:
-    for name in ("ok", "once", "fails", "hang", "taken"):
+    for name in ("ok", "once", "fails", "hang", "long", "taken"):
         glue.create_job(Name=name, Role=ROLE, Command={"Name": "glueetl", "ScriptLocation": "s3://b/k.py"})
 
     def state_of(name: str) -> str:
@@ -143,6 +144,21 @@ def probe_glue(sfn: Any, glue: Any) -> None:
     ask("concurrent_runs", taken)
     sdk = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:glue:getJob", "Parameters": {"JobName": "nowhere"}, "End": True}
     ask("sdk_error", lambda: executed(sfn, "sdk", machine({"A": sdk})).get("error"))
+
+
+def probe_looks(sfn: Any, glue: Any) -> None:
+    def looks() -> Any:
+        """How often a machine looks at a run that takes its time, and how soon it notices the end."""
+        before = len(looked)
+        arn = sfn.create_state_machine(name="looks", definition=machine({"A": sync("long")}), roleArn=ROLE)["stateMachineArn"]
+        execution = sfn.start_execution(stateMachineArn=arn)["executionArn"]
+        time.sleep(1.5)
+        glue.batch_stop_job_run(JobName="long", JobRunIds=[glue.get_job_runs(JobName="long")["JobRuns"][0]["Id"]])
+        ended = time.monotonic()
+        finished(sfn, execution)
+        return {"looks": len(looked) - before, "seconds": time.monotonic() - ended}
+
+    ask("looks", looks)
 
 
 def probe_logs(sfn: Any, logs: Any) -> None:
@@ -242,10 +258,18 @@ def main(mode: str) -> None:
         return original(self)
 
     GlueResponse.start_job_run = noting
+    get_job_run = GlueResponse.get_job_run
+
+    def looking(self: Any) -> Any:
+        looked.append(self.parameters["RunId"])
+        return get_job_run(self)
+
+    GlueResponse.get_job_run = looking
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         sfn, glue, sns = clients()
         probe_machines(sfn, sns)
         probe_glue(sfn, glue)
+        probe_looks(sfn, glue)
         probe_logs(sfn, boto3.session.Session("x", "y", region_name="eu-central-1").client("logs"))
         arn = next(sm["stateMachineArn"] for sm in sfn.list_state_machines()["stateMachines"] if sm["name"] == "sync")
         answers["events"] = [event for event in events if event["detail"]["stateMachineArn"] == arn]

@@ -54,6 +54,11 @@ def test_stop_cancels_the_run_and_keeps_error_and_cause(vanilla: Answers, repair
     assert repaired["stop"] == {"status": "ABORTED", "error": "Enough", "cause": "asked to", "output": None, "run": "STOPPED"}
 
 
+def test_a_long_run_is_looked_at_when_it_ends_and_not_ten_times_a_second(repaired: Answers) -> None:
+    assert 1 < repaired["looks"]["looks"] < 5, "at first, at its end, and where another run ended meanwhile"
+    assert repaired["looks"]["seconds"] < 1
+
+
 def test_a_run_that_somebody_stopped_fails_its_step(vanilla: Answers, repaired: Answers) -> None:
     assert "status" not in vanilla["run_stopped"], "it cannot stop a run"
     assert (repaired["run_stopped"]["status"], repaired["run_stopped"]["error"]) == ("FAILED", "States.TaskFailed")

@@ -34,6 +34,8 @@ submitted: queue.SimpleQueue[LocalJobRun] = queue.SimpleQueue()
 
 _BOOT = secrets.token_hex(8)  # this process: runs restored from a snapshot carry another one
 _states = threading.RLock()  # a run's state and a job's count of active runs change as one step
+_ended = threading.Condition(_states)
+_endings = 0
 _publish: list[Publish] = []
 
 
@@ -96,6 +98,7 @@ class LocalJobRun(models.FakeJobRun):  # type: ignore[misc]
                 self.execution_seconds = round(time.monotonic() - self._running_since)
             if state in ENDED:
                 self.completed_on, self._running_since = self.modified_on, None
+                _one_more()
         if state in ENDED:
             self._announce()
             _start_waiting(self.account, self.region, self.job_name)
@@ -128,6 +131,23 @@ class LocalJobRun(models.FakeJobRun):  # type: ignore[misc]
         if self.error_message:
             shown["ErrorMessage"] = self.error_message
         return {key: value for key, value in shown.items() if value is not None}
+
+
+def _one_more() -> None:
+    global _endings
+    _endings += 1
+    _ended.notify_all()
+
+
+def endings() -> int:
+    """How many runs have ended in this process."""
+    return _endings
+
+
+def another(than: int, seconds: float) -> bool:
+    """Wait until there are other `endings` than these, for so long at most; whether there are."""
+    with _ended:
+        return _ended.wait_for(lambda: _endings != than, seconds)
 
 
 def merged_arguments(defaults: dict[str, str] | None, asked: dict[str, str] | None, fixed: dict[str, str] | None) -> dict[str, str]:

@@ -35,9 +35,10 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from meshplane_cli.local import role_credentials, sessions
 from meshplane_cli.local.clock import CLOCK
-from meshplane_cli.local.repairs import Publish, execution_logs, stepfunctions_operations
+from meshplane_cli.local.repairs import Publish, execution_logs, glue_job_runs, stepfunctions_operations
 
-POLL_SECONDS = 0.1  # between two looks at a job run; AWS looks less often
+POLL_SECONDS = 0.1  # between two looks at whether an execution still runs
+LOOK_SECONDS = 2.0  # between two looks at a job run where none ends meanwhile; AWS looks less often
 _SDK_ERROR_NAMES = {
     "glue": "Glue",
     "s3": "S3",
@@ -107,9 +108,18 @@ def _glue_client(resource_runtime_part: Any, state_credentials: Any) -> Any:
 
 
 def _await_job_run(self: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any) -> None:
-    """Poll until the run has ended. A machine that was stopped or timed out meanwhile cancels the run, as AWS does."""
-    started = dict(env.stack[-1])
-    resolver = self._build_sync_resolver(env, resource_runtime_part, normalised_parameters, state_credentials)
+    """Look at the run, and again when one ends. A machine that was stopped or timed out meanwhile cancels the run, as AWS does."""
+    started, seen = dict(env.stack[-1]), -1
+    look = self._build_sync_resolver(env, resource_runtime_part, normalised_parameters, state_credentials)
+
+    def resolver() -> Any:
+        nonlocal seen
+        until = time.monotonic() + LOOK_SECONDS
+        while env.is_running() and time.monotonic() < until and not glue_job_runs.another(seen, POLL_SECONDS):
+            pass
+        seen = glue_job_runs.endings()  # before the look: what ends after it is another ending
+        return look()
+
     outcome = self._eval_sync(env=env, sync_resolver=resolver, timeout_seconds=None, callback_endpoint=None, heartbeat_endpoint=None)
     if outcome is None:
         glue = _glue_client(resource_runtime_part, state_credentials)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from meshplane_cli.local import repairs, snapshot
+from meshplane_cli.local import repairs, sessions, snapshot
 from meshplane_cli.local.access import Judge, World
 from meshplane_cli.local.alarms import Alarms
 from meshplane_cli.local.clock import CLOCK
@@ -57,6 +57,7 @@ class EmbeddedAws:
 
     def start(self) -> None:
         """Come up; returns when requests are answered."""
+        sessions.share_regions()
         from meshplane_cli.local.repairs import cloudformation, functions
 
         CLOCK.keep_in(self.place.clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -322,3 +323,35 @@ def test_lock_names_what_is_there(tmp_path: Path) -> None:
     (folder / "jmespath-java-1.12.262.jar").write_bytes(b"something else")
     with pytest.raises(SetupError, match=r"com\.amazonaws:jmespath-java:1\.12\.262.*is not the file that glue_jobs/jars\.lock names"):
         jars.resolve(tmp_path)
+
+
+def test_a_jar_is_hashed_again_only_where_its_file_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from meshplane_cli.local import jars
+    from meshplane_cli.local.java import SetupError
+    from tests.local.glue_stack import ROOT
+
+    (tmp_path / "glue_jobs").mkdir()
+    lines = (ROOT / "glue_jobs" / "jars.lock").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "glue_jobs" / "jars.lock").write_text(next(line for line in lines if "jmespath" in line), encoding="utf-8")
+    hashed: list[str] = []
+    check = jars._check
+
+    def noting(path: Path, *more: Any) -> None:
+        hashed.append(path.name)
+        check(path, *more)
+
+    monkeypatch.setattr(jars, "_check", noting)
+    [jar] = jars.resolve(tmp_path).glob("*.jar")
+    jars.resolve(tmp_path)
+    assert hashed == [jar.name]
+    kept, own = jar.stat(), jar.read_bytes()
+    jar.unlink()  # it may be a link into the user's cache
+    jar.write_bytes(own[:-1] + b"?")
+    os.utime(jar, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(SetupError, match="is not the file"):
+            jars.resolve(tmp_path)
+    (tmp_path / ".meshplane" / "jars.checked.json").write_text("{", encoding="utf-8")
+    jar.write_bytes(own)
+    jars.resolve(tmp_path)
+    assert len(hashed) == 4

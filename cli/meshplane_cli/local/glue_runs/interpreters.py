@@ -21,6 +21,9 @@ LOADED = ("boto3", "pyspark.sql")
 # What these bring: a run that has any of it among its own libraries gets a process that has loaded nothing.
 _BROUGHT = ("boto3", "botocore", "certifi", "dateutil", "jmespath", "py4j", "pyspark", "s3transfer", "six", "typing_extensions", "urllib3")
 
+# What differs from run to run, and is read only once the script runs.
+_OWN = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"})
+
 
 @dataclass(frozen=True, slots=True)
 class Orders:
@@ -99,10 +102,6 @@ class Interpreters:
             ready, self._ready = self._ready, None
         if ready is not None:
             _end(ready)
-
-
-# What differs from run to run, and is read only once the script runs.
-_OWN = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"})
 
 
 def _shared(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """Readies a JVM before the first job run needs it: reads a csv by S3A, makes an Iceberg table by GlueCatalog, merges into it.
 
 Runs in a process of its own beside a tiny AWS of its own, so that nothing of it is seen in the embedded AWS: no bucket, no call.
-`warm` is called by the worker in the background, `exercise` by `class_archive`; `main` is that process.
+`warm` is called by `standby` in the background, `exercise` by `class_archive`; `main` is that process, which loads while the JVM starts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import subprocess
 import sys
@@ -38,10 +40,11 @@ CONF = {
 def warm(jvms: JvmPool, settings: Settings, closing: Callable[[], bool]) -> None:
     """Borrow a JVM, run `main` on it, give it back. A failure costs only the warmth."""
     jvms.patience = PATIENCE_MEANWHILE
+    process = _started(settings.endpoint, settings.region)
     try:
         wanted = _properties(settings.endpoint, settings.region)
         with jvms.lend(Wish(), wanted, lambda _, line: log.debug("warm-up: %s", line), fresh=True) as (gateway, killed):
-            process = _started(gateway, settings.endpoint, settings.region)
+            _tell(process, gateway)
             while process.poll() is None and not closing():
                 try:
                     process.communicate(timeout=0.2)
@@ -55,13 +58,17 @@ def warm(jvms: JvmPool, settings: Settings, closing: Callable[[], bool]) -> None
         log.info("no JVM could be readied", exc_info=True)
     finally:
         jvms.patience = PATIENCE
+        process.kill()
+        process.communicate()
 
 
 def exercise(jvm: Jvm, region: str) -> None:
     """The same on this JVM, and more of what jobs do, so that their classes are loaded (`class_archive`). SetupError when it fails."""
     nowhere = "http://127.0.0.1:9"
     gateway = jvm.lend(_properties(nowhere, region), lambda _, line: log.debug("warm-up: %s", line))
-    _, told = (process := _started(gateway, nowhere, region, "--whole")).communicate(timeout=EXERCISE_SECONDS)
+    process = _started(nowhere, region, "--whole")
+    _tell(process, gateway)
+    _, told = process.communicate(timeout=EXERCISE_SECONDS)
     jvm.take_back(killed=False)
     if process.returncode != 0:
         raise SetupError(f"the warm-up failed\n{told.decode(errors='replace')}")
@@ -71,11 +78,19 @@ def _properties(endpoint: str, region: str) -> Mapping[str, str]:
     return session.properties(CONF, "warm-up", endpoint, region, _KEY)
 
 
-def _started(gateway: Gateway, endpoint: str, region: str, *words: str) -> subprocess.Popen[bytes]:
-    gate = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
-    env = environment(endpoint, region, _KEY, [Path(entry) for entry in sys.path if entry], gate)
+def _started(endpoint: str, region: str, *words: str) -> subprocess.Popen[bytes]:
+    env = environment(endpoint, region, _KEY, [Path(entry) for entry in sys.path if entry], {})
     command = [sys.executable, "-m", "meshplane_cli.local.glue_runs.warm_up", *words]
     return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _tell(process: subprocess.Popen[bytes], gateway: Gateway) -> None:
+    """Which JVM. A process that ended meanwhile tells why by its code."""
+    told = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.secret}
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(told).encode() + b"\n")
+            process.stdin.flush()
 
 
 def main() -> None:
@@ -95,6 +110,7 @@ def main() -> None:
     s3.create_bucket(Bucket="warm-up", CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})  # type: ignore[typeddict-item]
     s3.put_object(Bucket="warm-up", Key="in/a.csv", Body=b"id;v;at\n1;a;2020-01-01\n2;b;2020-01-02\n")
     glue.create_database(DatabaseInput={"Name": "warm"})
+    os.environ |= json.loads(sys.stdin.readline())
     builder = SparkSession.builder.config("spark.hadoop.fs.s3a.endpoint", endpoint)
     for name in ("glue.endpoint", "s3.endpoint"):
         builder = builder.config(f"{_CATALOG}.{name}", endpoint)

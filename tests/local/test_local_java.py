@@ -55,6 +55,19 @@ def test_a_home_of_another_version_is_passed_over(monkeypatch: pytest.MonkeyPatc
     assert here(monkeypatch, home, found.parent) == found
 
 
+def test_a_release_file_answers_for_its_java(monkeypatch: pytest.MonkeyPatch, make: Make) -> None:
+    home, found = make("home", "nobody is asked"), make("path", "17.0.1")
+    (home.parents[1] / "release").write_text('IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.9"\n', encoding="utf-8")
+    assert here(monkeypatch, home, found.parent) == home
+    java.cache_clear()
+    home.rename(home.with_name("gone"))
+    assert here(monkeypatch, home, found.parent) == found, "a release file without its java"
+    home.with_name("gone").rename(home)
+    java.cache_clear()
+    (home.parents[1] / "release").write_text('IMPLEMENTOR="Debian 17"\nJAVA_VERSION="21.0.9"\n', encoding="utf-8")
+    assert here(monkeypatch, home, found.parent) == found
+
+
 @pytest.mark.parametrize("version", ["21.0.1", "1.8.0_392", "170.1"])
 def test_without_a_17_it_is_the_one_from_pypi_and_it_runs(monkeypatch: pytest.MonkeyPatch, make: Make, version: str) -> None:
     found = here(monkeypatch, None, make("path", version).parent)

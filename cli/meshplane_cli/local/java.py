@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -34,6 +35,12 @@ def java() -> Path:
 
 
 def _is_17(program: str) -> bool:
+    """By the file in which a JDK says its version, else by asking it, which takes a fifth of a second."""
+    if not os.access(program, os.X_OK):
+        return False
+    with contextlib.suppress(OSError):
+        if re.search(r'^JAVA_VERSION="17\b', (Path(program).resolve().parent.parent / "release").read_text(encoding="utf-8"), re.MULTILINE):
+            return True
     try:
         shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=30)
     except OSError:

@@ -52,14 +52,19 @@ class Teller:
         return runs
 
 
-def arrives(found: Target, folder: Path, timeout: float, count: Callable[[], None], teller: Teller) -> None:
-    """Bad rows, the gate, the fix, the replay. `count` prints what readers see. Raises CliError when it goes another way."""
+def arrives(found: Target, folder: Path, teller: Teller) -> frozenset[str]:
+    """The bad rows. The ids of the runs that cannot read them any more; one that waits reads what has arrived by then."""
     show("A bad batch: a new shop writes EURO for EUR", style="bold")
-    known = set(teller.said)
     for key, path in new_shop(folder).items():
         found.clients("s3").upload_file(str(path), found.naming.bucket("raw"), key)
         say(f"▸ s3://{found.naming.bucket('raw')}/{key}")
-    stopped = _ended(teller, lambda run: run.run_id not in known and run.trigger == "landed", timeout)
+    return frozenset(run_id for run_id, status in teller.said.items() if status != "WAITING")
+
+
+def put_right(found: Target, before: frozenset[str], timeout: float, count: Callable[[], None], teller: Teller) -> None:
+    """The gate, the fix, the replay. `before`: runs that are none of the bad batch's; `count` prints what readers see. Raises CliError
+    when it goes another way."""
+    stopped = _ended(teller, lambda run: run.run_id not in before and run.status not in {"SUCCEEDED", "SKIPPED"}, timeout)
     if stopped.error != "GateFailed":
         raise CliError(f"the gate should have stopped {stopped.run_id}", found=f"{stopped.status} {stopped.cause}", code=PROBLEMS)
     say(f"▸ {PROJECT}.{PIPELINE}  stopped by its gate: {stopped.cause[:160]}")

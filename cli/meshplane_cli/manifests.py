@@ -40,14 +40,13 @@ def problems(checkout: Checkout, project: str) -> tuple[Problem, ...]:
         return found
     made = _joined(checkout, project, "prod")
     files = problems_of(folder, checkout.file(project), made, checkout.domain)
-    return (*_of_sql(checkout, project), *cases(folder, made)[1], *files)
+    return (*_of_sql(checkout, project, made), *cases(folder, made)[1], *files)
 
 
-def _of_sql(checkout: Checkout, project: str) -> tuple[Problem, ...]:
+def _of_sql(checkout: Checkout, project: str, made: Project) -> tuple[Problem, ...]:
     """What the parsed tree of a rule's (or a deletion's) SQL says; the functions, which have no parser, judge it by form only."""
     text, file = text_of(checkout, project), checkout.file(project)
     findings = Findings(file, read(text, file)[0])
-    made = _joined(checkout, project, "prod")
     for job in made.jobs.values():
         deletes = job.options.get("deletes")
         if isinstance(deletes, dict) and (why := not_a_condition(deletes["when"])):

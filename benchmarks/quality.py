@@ -2,9 +2,10 @@
 rows to the same kind of table. `PYTHONPATH=functions:glue_jobs:cli python benchmarks/quality.py [--rows N] [--rounds N] [--no-peer]`
 
 Nine rules on twelve columns: not null (4), in a set (2), range (2), the number of rows; the key's uniqueness is proven by the merge. Two
-kinds of key: numbers given out one after the other, and the same scattered over 64 bits. Rounds are interleaved on one JVM, after one over
-a tenth of the rows that does not count, and on an AWS (moto) in a process whose CPU does not count either. The peer is cuallee, which uv
-puts into a folder of its own (`.meshplane/peers`): the same rules over what a plain write wrote.
+kinds of key: numbers given out one after the other, and the same scattered over 64 bits. A table without rows, where the gated write fills
+its branch by an append, and one that holds as many, half of them under keys that come again. Rounds are interleaved on one JVM, after one
+over a tenth of the rows that does not count, and on an AWS (moto) in a process whose CPU does not count either. The peer is cuallee, which
+uv puts into a folder of its own (`.meshplane/peers`): the same rules over what a plain write wrote.
 """
 
 from __future__ import annotations
@@ -65,17 +66,18 @@ class Bench:
     """One JVM, one AWS; every variant writes a fresh table."""
 
     def __init__(self, rows: int) -> None:
-        from dp_foundation.spark.session import get_spark
-
-        self.rows, self.tables, self.folder = rows, 0, ""
+        self.rows, self.tables, self.runs, self.folder = rows, 0, 0, ""
+        self.held: dict[str, str] = {}
         self._place(["bench"])
-        self.spark = get_spark(app_name="quality")
+        self.spark = _session()
         self.spark.sparkContext.setLogLevel("ERROR")
         self.jvm = self.spark.sparkContext._gateway.proc.pid
         for part in (10, 1):
             self.part(part)
-            for kind, bad, key in (("clean", 0, "id"), ("dirty", 100, "id"), ("scattered", 0, "xxhash64(id)")):
+            again = f"id + {self.count // 2}"
+            for kind, bad, key in (("clean", 0, "id"), ("dirty", 100, "id"), ("scattered", 0, "xxhash64(id)"), ("earlier", 0, again)):
                 self._source(kind, bad, key)
+            self.held[self.folder] = self._held()
 
     def part(self, one_in: int) -> None:
         """What follows works on all rows (1), or on so large a part of them."""
@@ -105,21 +107,35 @@ class Bench:
         self._read(kind).writeTo(f"glue_catalog.{table}").option("check-nullability", "false").append()
         return table
 
-    def merged(self, kind: str = "clean") -> str:
+    def _held(self) -> str:
+        """A table that already holds as many rows by a published run, half of them under keys that come again."""
+        table, branch = self.judged("earlier"), f"audit_r{self.runs:05}_0_0"
+        self.spark.sql(f"CALL glue_catalog.system.fast_forward('{table}', 'main', '{branch}')")
+        return table
+
+    def merged(self, into: str = "") -> str:
         """Read the files, one MERGE as everybody writes it."""
-        table = self._table()
-        self._read(kind).createOrReplaceTempView("s")
+        table = into or self._table()
+        self._read("clean").createOrReplaceTempView("s")
         self.spark.sql(
             f"MERGE INTO glue_catalog.{table} t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
         )
         return table
 
-    def judged(self, kind: str) -> str:
-        """`use: merge` as a run of the plane: contract at landing, the branch, the gate's verdict."""
+    def merged_into_rows(self) -> None:
+        """The same into a table that holds rows, which has them back afterwards."""
+        table = self.held[self.folder]
+        before = self.spark.sql(f"SELECT snapshot_id FROM glue_catalog.{table}.refs WHERE name = 'main'").head()[0]
+        self.merged(table)
+        self.spark.sql(f"CALL glue_catalog.system.rollback_to_snapshot('{table}', {before})")
+
+    def judged(self, kind: str, into: str = "") -> str:
+        """`use: merge` as a run of the plane: contract at landing, the branch, the gate's verdict. `main` stays as it is."""
         from dp_foundation.builtin import merge
 
-        table = self._table(quarantine=True)
-        run = {"schema": 1, "run_id": table.rpartition("_")[2], "project": "bench"}
+        table = into or self._table(quarantine=True)
+        self.runs += 1
+        run = {"schema": 1, "run_id": f"r{self.runs:05}", "project": "bench"}
         words = {"job": self._job(table, kind), "run": run}
         given = [word for name, value in words.items() for word in (f"--meshplane-{name}", json.dumps(value))]
         self._place(["job", *given, "--meshplane-step", "load", "--meshplane-attempt", "0_0", "--meshplane-gate", "audit"])
@@ -209,6 +225,18 @@ class Bench:
         return _ticks(self.jvm) - at, time.monotonic() - wall
 
 
+def _session() -> Any:
+    """The library's, on a JVM with its own compilers and collector, as Glue has it: a laptop's short jobs are better off without."""
+    from dp_foundation.spark import session
+
+    settings = session.local_settings
+    session.local_settings = lambda config: {**settings(config), "spark.driver.extraJavaOptions": "-Dmeshplane.benchmark=quality"}
+    try:
+        return session.get_spark(app_name="quality")
+    finally:
+        session.local_settings = settings
+
+
 def _ticks(jvm: int) -> float:
     own = time.process_time()
     fields = Path(f"/proc/{_java(jvm)}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -241,6 +269,8 @@ def main() -> None:
         "contract and gate, clean": lambda: bench.judged("clean"),
         "contract and gate, 1 % bad": lambda: bench.judged("dirty"),
         "contract and gate, clean, scattered keys": lambda: bench.judged("scattered"),
+        "into a table with rows: plain MERGE": bench.merged_into_rows,
+        "into a table with rows: contract and gate, clean": lambda: bench.judged("clean", bench.held[bench.folder]),
     }
     if not given.no_peer:
         variants["plain append, then cuallee"] = bench.peer
@@ -302,6 +332,9 @@ def _print(rows: int, times: Mapping[str, list[tuple[float, float]]]) -> None:
         middle = [f"{statistics.median(one[at] for one in took):.1f}" for at in (0, 1)]
         ratios = [_spread([o[at] for o in took], [o[at] for o in base]) for base in (append, merge) for at in (0, 1)]
         print("| " + " | ".join([name, *middle, *ratios]) + " |")
+    held, gated = times["into a table with rows: plain MERGE"], times["into a table with rows: contract and gate, clean"]
+    own = [_spread([o[at] for o in gated], [o[at] for o in held]) for at in (0, 1)]
+    print(f"into a table with rows, x its own plain MERGE: CPU {own[0]}, wall {own[1]}")
 
 
 def _spread(cpu: list[float], base: list[float]) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped, unused-ignore]
+import pyarrow as pa
 import pytest
 
 from dp_foundation.builtin import merge
 from dp_foundation.errors import DataError
+from dp_foundation.iceberg import metadata
 from dp_foundation.io.readers import read_table
 from dp_foundation.io.writers import write_iceberg
 from dp_foundation.run.current import begin
@@ -259,6 +261,45 @@ def test_a_raw_iceberg_table_is_judged_as_it_stands_before_a_job_reads_it(world:
     merge.run()
     assert [row[0] for row in world.rows(out)] == [1, 2]
     assert [(told["table"], told["passed"]) for told in world.outbox("r2")["verdicts"]] == [("raw", True)]
+
+
+def test_each_state_of_a_raw_iceberg_table_is_judged_that_a_job_reads(world: World, spark: Any) -> None:
+    raw = world.iceberg("raw", "id bigint", layer="raw")
+    world.iceberg("out", "id bigint")
+    _gate(world, "raw", Rule("sane", "range", ("id",), {"min": 0}))
+    spark.sql(f"insert into {raw} values (1)")
+    _start(world, {"reads": [{"table": "raw"}], **OUT}, audit=False)
+    first = [read_table(spark, "raw"), read_table(spark, "raw")]
+    _table(world, raw).append(pa.table({"id": pa.array([-1], pa.int64())}))
+    assert [frame.count() for frame in first] == [1, 1], "what somebody else commits is not in a frame that was judged"
+    with pytest.raises(DataError, match=r"the table at snapshot \d+ is rejected: sane failed"):
+        read_table(spark, "raw")
+    record = world.outbox("r-1")
+    ids = [row[0] for row in spark.sql(f"select snapshot_id from {raw}.snapshots order by committed_at").collect()]
+    assert record["inputs"] == [{"table": "raw", "snapshot": snapshot} for snapshot in ids]
+    assert [told["passed"] for told in record["verdicts"]] == [True, False]
+
+
+def test_the_snapshot_that_is_named_is_the_one_that_was_read(world: World, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = world.iceberg("out", "id bigint")
+    _start(world, {"reads": [{"table": "out"}], "writes": []}, audit=False)
+    spark.sql(f"insert into {out} values (1)")
+    looks: list[int | None] = []
+    before = metadata.load
+
+    def load(database: str, name: str) -> metadata.TableMetadata | None:
+        known = before(database, name)
+        looks.append(known.head if known else None)
+        if len(looks) == 1:
+            # Somebody commits between the look and the read.
+            _table(world, out).append(pa.table({"id": pa.array([2], pa.int64())}))
+        return known
+
+    monkeypatch.setattr(metadata, "load", load)
+    rows = read_table(spark, "out").count()
+    assert rows == 2
+    assert len(set(looks)) == 2
+    assert _end(world)["inputs"] == [{"table": "out", "snapshot": looks[-1]}]
 
 
 def test_without_the_argument_main_is_written_and_the_verdict_recorded(world: World, spark: Any) -> None:

@@ -59,7 +59,7 @@ def rows(spark: Any, source: Table, target: Table, wanted: Asked) -> Any:
     # At one snapshot: landing writes to the quarantine while these rows are in use.
     found = spark.sql(f"SELECT snapshot_id FROM {place.identifier}.refs WHERE name = 'main'").first()  # noqa: S608  our own table
     held = spark.read.option("snapshot-id", str(found[0])).table(place.identifier) if found else spark.table(place.identifier)
-    current.snapshots[f"{target.logical}{quarantine.ENDING}"] = found[0] if found else None  # what the run read, for its record
+    current.saw(f"{target.logical}{quarantine.ENDING}", found[0] if found else None)
     waiting = held.where(held["replayed_by"] == current.run.run_id)
     return _parsed(waiting, source, _undeclared(waiting, source) if arriving.asked(target) else ())
 

@@ -60,12 +60,25 @@ def _files(spark: Any, table: Table, source_file: str, malformed: str, undeclare
 
 
 def _iceberg(spark: Any, target: Target) -> Any:
-    spark.catalog.refreshTable(target.identifier)  # the session may remember how the table was
+    """The table as it stands. The snapshot that the run's record names is the one that the frame reads: Spark loads the table once, and
+    where it stands at the same snapshot before and after, that is the one (a snapshot named to Spark would come with its own old schema).
+    """
     current, target = begin(), branches.seen(target)
-    if current is not None and target.table is not None:
-        known = metadata.load(target.database, target.name)
-        current.saw(target.table, known.tip(target.branch) if known else None)
-    return spark.table(target.ref)
+    recorded = current is not None and target.table is not None
+    while True:
+        before = _tip(target) if recorded else None
+        spark.catalog.refreshTable(target.identifier)  # the session may remember how the table was
+        frame = spark.table(target.ref)
+        if current is None or target.table is None:
+            return frame
+        if _tip(target) == before:
+            current.saw(target.table.logical, before)
+            return frame
+
+
+def _tip(target: Target) -> int | None:
+    known = metadata.load(target.database, target.name)
+    return known.tip(target.branch) if known else None
 
 
 def _declared_columns(table: Table | None) -> tuple[str, ...]:

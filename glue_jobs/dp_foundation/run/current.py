@@ -39,7 +39,7 @@ class Current:
     started: str
     files: dict[str, tuple[FileVersion, ...]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
-    snapshots: dict[str, int | None] = field(default_factory=dict)
+    snapshots: dict[str, list[int | None]] = field(default_factory=dict)  # of Iceberg tables: what was read, each state once
     again: set[str] = field(default_factory=set)  # raw tables whose files are read more than once
     outputs: list[dict[str, Any]] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Current:
     audit: bool = False
     branches: dict[str, str] = field(default_factory=dict)  # identifier → the branch that this step writes; empty where it was published
     written: dict[str, Written] = field(default_factory=dict)  # logical name → what there is to judge
-    batches: dict[str, dict[str, Any]] = field(default_factory=dict)  # verdicts on raw batches
+    batches: dict[tuple[str, int | None], dict[str, Any]] = field(default_factory=dict)  # verdicts on raw tables: batch, or snapshot
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     quarantined: dict[str, int] = field(default_factory=dict)  # table → rows that landing kept out
     turned_away: dict[str, Tally] = field(default_factory=dict)  # table → what they broke, by rule
@@ -76,9 +76,12 @@ class Current:
         window = rebuild.asked(self.run, self.job)
         return self.run.window_end or (window.judged_at(self.started) if window else self.started)
 
-    def saw(self, table: Table, snapshot: int | None) -> None:
-        """An Iceberg table was read at this snapshot."""
-        self.snapshots.setdefault(table.logical, snapshot)
+    def saw(self, name: str, snapshot: int | None) -> None:
+        """An Iceberg table was read at this snapshot. Read again later, it may stand at another one."""
+        seen = self.snapshots.setdefault(name, [])
+        if snapshot in seen:
+            seen.remove(snapshot)
+        seen.append(snapshot)
 
     # --- what is committed ------------------------------------------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class Current:
             {"table": table, "objects": [f.as_json() for f in files], **({"rows": self.rows[table]} if table in self.rows else {})}
             for table, files in self.files.items()
         ]
-        inputs += [{"table": table, "snapshot": snapshot} for table, snapshot in self.snapshots.items()]
+        inputs += [{"table": table, "snapshot": snapshot} for table, seen in self.snapshots.items() for snapshot in seen]
         from dp_foundation.run import gates
 
         record = {

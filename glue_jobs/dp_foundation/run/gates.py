@@ -90,11 +90,12 @@ def outputs(current: Current) -> list[dict[str, Any]]:
 
 
 def arrived(current: Current, table: Table, frame: Any) -> None:
-    """Judge what of a raw table this job is about to read before it sees it: the batch of new files, or an Iceberg table as it stands.
-    Raises DataError for one that is rejected; files are marked then."""
+    """Judge what of a raw table this job is about to read before it sees it: the batch of new files, or an Iceberg table as it stands,
+    each of its states once. Raises DataError for one that is rejected; files are marked then."""
     gate, files = table.gate, current.files.get(table.logical)
-    there = current.snapshots.get(table.logical) if table.is_iceberg else files
-    if gate is None or table.logical in current.batches or not there:
+    there = current.snapshots.get(table.logical, [None])[-1]
+    what = (table.logical, there)
+    if gate is None or what in current.batches or not (there or files):
         return
     needed = any(rule.kind != "columns" for rule in gate.rules)
     done = tally(frame, gate) if needed else Tally()
@@ -103,12 +104,12 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
     told = _told(gate, "", None, results, done.rows)
     if not needed:  # nothing asks for a scan: the job's own count, if it makes one, is the record's
         told |= {"passed": all(r.outcome == "passed" for r in results.values())}
-    current.batches[table.logical] = told
+    current.batches[what] = told
     if needed:
         current.rows[table.logical] = done.rows
     if not told["passed"]:
-        what = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
-        reason = f"{table.logical}: {what} is rejected: {why(told)}"
+        named = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
+        reason = f"{table.logical}: {named} is rejected: {why(told)}"
         current.reject(reason)
         again = f"meshplane files {current.job.name} --reset, and run again" if files else "run again"
         raise DataError(f"{reason}; mend: put right what is wrong, then {again}")

@@ -4,7 +4,7 @@ rows to the same kind of table. `PYTHONPATH=functions:glue_jobs:cli python bench
 Nine rules on twelve columns: not null (4), in a set (2), range (2), the number of rows; the key's uniqueness is proven by the merge. Two
 kinds of key: numbers given out one after the other, and the same scattered over 64 bits. A table without rows, where the gated write fills
 its branch by an append, and one that holds as many, half of them under keys that come again. Rounds are interleaved on one JVM, after one
-over a tenth of the rows that does not count, and on an AWS (moto) in a process whose CPU does not count either. The peer is cuallee, which
+over a tenth of the rows that does not count, and on an AWS (moto) in a process whose CPU is told apart. The peer is cuallee, which
 uv puts into a folder of its own (`.meshplane/peers`): the same rules over what a plain write wrote.
 """
 
@@ -65,8 +65,8 @@ sys.stdin.read()
 class Bench:
     """One JVM, one AWS; every variant writes a fresh table."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self.tables, self.runs, self.folder = rows, 0, 0, ""
+    def __init__(self, rows: int, aws: int) -> None:
+        self.rows, self.aws, self.tables, self.runs, self.folder = rows, aws, 0, 0, ""
         self.held: dict[str, str] = {}
         self._place(["bench"])
         self.spark = _session()
@@ -217,12 +217,12 @@ class Bench:
         if {row["status"] for row in found} != {"PASS"}:
             raise SystemExit(f"cuallee: {found}")
 
-    def cpu(self, work: Callable[[], object]) -> tuple[float, float]:
-        """(CPU seconds of the JVM and this process, seconds) of one piece of work."""
+    def cpu(self, work: Callable[[], object]) -> tuple[float, float, float]:
+        """(CPU seconds of the JVM and this process, seconds, CPU seconds of the AWS) of one piece of work."""
         self.spark.catalog.clearCache()
-        at, wall = _ticks(self.jvm), time.monotonic()
+        at, aws, wall = _ticks(self.jvm), _used(self.aws), time.monotonic()
         work()
-        return _ticks(self.jvm) - at, time.monotonic() - wall
+        return _ticks(self.jvm) - at, time.monotonic() - wall, _used(self.aws) - aws
 
 
 def _session() -> Any:
@@ -238,9 +238,12 @@ def _session() -> Any:
 
 
 def _ticks(jvm: int) -> float:
-    own = time.process_time()
-    fields = Path(f"/proc/{_java(jvm)}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return own + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + _used(_java(jvm))
+
+
+def _used(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _java(started: int) -> int:
@@ -259,10 +262,12 @@ def main() -> None:
     given = asked.parse_args()
     if not given.no_peer:
         _install_peer()
-    aws = subprocess.Popen([sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Objects stay in moto's memory: of a file on disk it would read all for each range that is asked for.
+    kept = {**os.environ, "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(1 << 30)}
+    aws = subprocess.Popen([sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=kept)
     assert aws.stdout is not None
     _environment(int(aws.stdout.readline()))
-    bench = Bench(given.rows)
+    bench = Bench(given.rows, aws.pid)
     variants: dict[str, Callable[[], object]] = {
         "plain append": bench.plain,
         "plain MERGE": bench.merged,
@@ -274,12 +279,13 @@ def main() -> None:
     }
     if not given.no_peer:
         variants["plain append, then cuallee"] = bench.peer
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in variants}
     for at in range(given.rounds + 1):
         bench.part(1 if at else 10)
         for name, work in variants.items():
             took = bench.cpu(work)
-            print(f"round {at}: {name}: {took[0]:.1f} s of CPU, {took[1]:.1f} s", file=sys.stderr, flush=True)
+            spent = f"{took[0]:.1f} s of CPU, {took[1]:.1f} s, the AWS {took[2]:.1f} s of CPU"
+            print(f"round {at}: {name}: {spent}", file=sys.stderr, flush=True)
             times[name] += [took] if at else []
     _print(given.rows, times)
     aws.kill()
@@ -324,12 +330,13 @@ def _install_peer() -> None:
     sys.path.append(str(folder))
 
 
-def _print(rows: int, times: Mapping[str, list[tuple[float, float]]]) -> None:
+def _print(rows: int, times: Mapping[str, list[tuple[float, float, float]]]) -> None:
     append, merge = times["plain append"], times["plain MERGE"]
     print(f"{rows} rows, {len(append)} rounds; x: median (least to most) of the rounds' ratios")
-    print("| | CPU s | wall s | CPU x append | wall x append | CPU x MERGE | wall x MERGE |\n|---|---|---|---|---|---|---|")
+    heads = ("", "CPU s", "wall s", "AWS's CPU s", "CPU x append", "wall x append", "CPU x MERGE", "wall x MERGE")
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for name, took in times.items():
-        middle = [f"{statistics.median(one[at] for one in took):.1f}" for at in (0, 1)]
+        middle = [f"{statistics.median(one[at] for one in took):.1f}" for at in (0, 1, 2)]
         ratios = [_spread([o[at] for o in took], [o[at] for o in base]) for base in (append, merge) for at in (0, 1)]
         print("| " + " | ".join([name, *middle, *ratios]) + " |")
     held, gated = times["into a table with rows: plain MERGE"], times["into a table with rows: contract and gate, clean"]

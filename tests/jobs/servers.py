@@ -91,7 +91,8 @@ def _postgres_programs(folder: Path) -> Path:
         return Path(found).parent
     folder.chmod(0o755)
     with zipfile.ZipFile(archive) as jar, jar.open("postgres-linux-x86_64.txz") as packed, tarfile.open(fileobj=packed, mode="r:xz") as tar:
-        tar.extractall(folder / "programs", filter="tar")
+        tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # Debian's Python 3.11.2 has no filters yet, and takes no argument
+        tar.extractall(folder / "programs")
     (folder / "programs").chmod(0o755)
     return folder / "programs" / "bin"
 

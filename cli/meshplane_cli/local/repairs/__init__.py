@@ -31,6 +31,7 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
         identity,
         locks,
         log_groups,
+        memory,
         monitoring,
         s3,
         scheduler,
@@ -59,4 +60,5 @@ def apply(publish: Publish | None = None, to_targets: Callable[[Any, Mapping[str
     monitoring.apply()
     security_groups.apply()
     locks.apply()
+    memory.apply()
     speed.apply()

@@ -1,7 +1,8 @@
 """One GET, or one POST of JSON, towards a declared host: the adapter behind `flows.ingest_api.Http`, made by `wiring`.
 
 The name is resolved once and the connection goes to that address, with the certificate checked against the name; redirects stay at
-the same scheme, host and port; size (decoded) and time are capped. Nothing is logged here, and credentials are only in headers.
+the same scheme, host and port; size (decoded) and time are capped. Nothing is logged here, and credentials are only in headers, which
+no error quotes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from meshplane.errors import Broken, Refused
 from meshplane.model.sources import Response
 from meshplane.model.urls import Allowed, Place, place
 from meshplane.net.addresses import Resolve, public_address, system_resolver
+from meshplane.net.deadlines import CONNECT_SECONDS, SILENT_SECONDS, Deadline, Pool, TlsPool
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SECONDS = 60.0
@@ -27,7 +29,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Caps of one answer: decoded bytes, and seconds from the first byte sent."""
+    """Caps of one answer: decoded bytes, and seconds to its last byte, redirects included; only a slow resolver overruns them."""
 
     bytes: int = MAX_BYTES
     seconds: float = MAX_SECONDS
@@ -58,16 +60,16 @@ class SafeHttp:
 
         Raises Refused for a URL or answer that is not allowed, Broken for a connection that failed.
         """
-        start, ends = self._place(url), self._tick() + self._limits.seconds
+        start, deadline = self._place(url), Deadline(self._tick, self._tick() + self._limits.seconds)
         address = start.host if start.is_loopback else public_address(start.host, start.port, self._resolve)
-        with _pool(start, address) as pool:
+        with _pool(start, address, deadline) as pool:
             for _ in range(MAX_REDIRECTS + 1):
-                answer = self._once(pool, start, url, Sent(headers, body), ends)
+                answer = self._once(pool, start, url, Sent(headers, body), deadline)
                 if answer.status not in _REDIRECTS:
                     return answer
                 if body:
                     raise Refused(f"{start.host} redirects a request with a body, which is not followed")
-                url = urljoin(url, answer.headers.get("location", ""))
+                url = _redirected(start, url, answer)
                 if self._place(url) != start:
                     raise Refused(f"{start.host} redirects to another host, which is not followed")
         raise Refused(f"{start.host} redirects more than {MAX_REDIRECTS} times")
@@ -78,39 +80,61 @@ class SafeHttp:
             raise Refused(why)
         return found
 
-    def _once(self, pool: Any, start: Place, url: str, sent: Sent, ends: float) -> Response:
-        parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        host = f"{start.host}:{start.port}" if start.is_loopback else start.host
-        json = {"Content-Type": "application/json"} if sent.body else {}
-        headers = {"Accept": "application/json", "User-Agent": "meshplane", "Accept-Encoding": "gzip", **json, **sent.headers, "Host": host}
-        method, body = ("POST", sent.body.encode()) if sent.body else ("GET", None)
+    def _once(self, pool: Any, start: Place, url: str, sent: Sent, deadline: Deadline) -> Response:
         try:
-            answer = pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=False, preload_content=False)
+            answer = _sent(pool, start, url, sent)
             try:
-                held = self._body(answer, start, ends)
+                held = self._body(answer, start)
             finally:
                 answer.close()
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, ValueError) as error:  # ValueError: http.client's own, of a chunk with a negative length
+            if deadline.has_passed:
+                raise Broken(f"{start.host} took longer than {self._limits.seconds:.0f} s to answer") from error
             raise Broken(f"{start.host}: the connection failed ({type(error).__name__})") from error
-        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, held)
+        # By name, urllib3 joins the lines of a header that comes more than once with ", " (RFC 9110 §5.3); by item, the last one wins.
+        return Response(answer.status, {name.lower(): answer.headers[name] for name in answer.headers}, held)
 
-    def _body(self, answer: Any, start: Place, ends: float) -> bytes:
+    def _body(self, answer: Any, start: Place) -> bytes:
         held = bytearray()
         while chunk := answer.read(_CHUNK, decode_content=True):
             held += chunk
             if len(held) > self._limits.bytes:
                 raise Refused(f"{start.host} answered more than {self._limits.bytes} bytes; ask for smaller pages")
-            if self._tick() > ends:
-                raise Broken(f"{start.host} took longer than {self._limits.seconds:.0f} s to answer")
         return bytes(held)
 
 
-def _pool(start: Place, address: str) -> Any:
-    timeout = urllib3.Timeout(connect=5, read=20)
+def _sent(pool: Any, start: Place, url: str, sent: Sent) -> Any:
+    """The answer, its body not read yet. Raises Refused for what HTTP cannot carry."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = f"{start.host}:{start.port}" if start.is_loopback else start.host
+    json = {"Content-Type": "application/json"} if sent.body else {}
+    headers = {"Accept": "application/json", "User-Agent": "meshplane", "Accept-Encoding": "gzip", **json, **sent.headers, "Host": host}
+    try:
+        method, body = ("POST", sent.body.encode()) if sent.body else ("GET", None)
+        return pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=False, preload_content=False)
+    except ValueError:  # it quotes the header, which may be a credential: nothing of it goes on, not as a cause either
+        raise Refused(f"{start.host}: a header or the body has characters that HTTP does not take") from None
+
+
+def _redirected(start: Place, url: str, answer: Response) -> str:
+    try:
+        return urljoin(url, answer.headers.get("location", ""))
+    except ValueError as error:
+        raise Refused(f"{start.host} redirects to what is no URL") from error
+
+
+def _pool(start: Place, address: str, deadline: Deadline) -> Any:
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENT_SECONDS)
     if start.is_loopback:
-        return urllib3.HTTPConnectionPool(address, start.port, timeout=timeout)
+        return Pool(address, start.port, timeout=timeout, deadline=deadline)
     # The certificate and the handshake are the name's, the connection is the judged address's.
-    return urllib3.HTTPSConnectionPool(
-        address, start.port, timeout=timeout, cert_reqs="CERT_REQUIRED", assert_hostname=start.host, server_hostname=start.host
+    return TlsPool(
+        address,
+        start.port,
+        timeout=timeout,
+        deadline=deadline,
+        cert_reqs="CERT_REQUIRED",
+        assert_hostname=start.host,
+        server_hostname=start.host,
     )

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from meshplane.errors import ManifestInvalid, Problem
 from meshplane.model.odcs import ENGINE, MODES, SEVERITIES, Promised
-from meshplane.model.odcs_types import type_of
+from meshplane.model.odcs_types import flag, left, type_of
 from meshplane.model.problems import Loc
 from meshplane.model.reading import Node, dotted, read
 from meshplane.model.rules import Contract, Mode, Rule, RuleKind
@@ -22,6 +22,7 @@ from meshplane.model.types import Field
 _WEIGHTS = {**{word: ours for ours, word in SEVERITIES.items()}, "warn": "warn", "critical": "block", "blocker": "block"}
 _OPTIONS = {"minLength": ("length", "min"), "maxLength": ("length", "max"), "minimum": ("range", "min"), "maximum": ("range", "max")}
 
+_FORM = "is not in the form that the standard has for it"
 _OURS = re.compile(r"[a-z][a-z0-9_]*")  # what a manifest allows as a rule's name; kept to the letter
 
 
@@ -103,12 +104,12 @@ class _Reader:
         keys: dict[str, int] = {}
         rules: list[tuple[float, Rule]] = []
         columns = []
-        for n, each in enumerate(data.pop("properties", None) or []):
-            if isinstance(each, dict) and (column := self.column(dict(each), (*at, "properties", n), keys, rules)):
+        for place, each in self.listed(data, "properties", at):
+            if column := self.column(each, place, keys, rules):
                 columns.append(column)
-        for n, each in enumerate(data.pop("quality", None) or []):
-            self.quality(each, (*at, "quality", n), "", rules)
-        self.rest(data, at)
+        for place, each in self.listed(data, "quality", at):
+            self.quality(each, place, "", rules)
+        left(data, at, self.lost, _FORM)
         changes = custom.get("changes")
         modes = {
             key: value for key, value in (changes if isinstance(changes, dict) else {}).items() if key in MODES and value in get_args(Mode)
@@ -136,28 +137,37 @@ class _Reader:
     def column(self, data: dict[str, Any], at: Loc, keys: dict[str, int], rules: list[tuple[float, Rule]]) -> Field | None:
         name = str(data.pop("name", ""))
         told = data.get("physicalType") or data.get("logicalType") or "nothing"
-        of = type_of(data)
-        if data.pop("primaryKey", False) is True:
+        of = type_of(data, at, self.lost)
+        if flag(data, "primaryKey"):
             keys[name] = int(data.pop("primaryKeyPosition", 0) or 0) if data.get("primaryKeyPosition", -1) != -1 else 1000 + len(keys)
         data.pop("primaryKeyPosition", None)
-        required, doc = data.pop("required", False) is True, str(data.pop("description", ""))
-        if data.pop("unique", False) is True:
+        required, doc = flag(data, "required"), str(data.pop("description", ""))
+        if flag(data, "unique"):
             rules.append((len(rules), Rule(f"{name}_unique", "unique", (name,))))
-        values = [each.get("value") for each in data.pop("enum", None) or [] if isinstance(each, dict)]
-        if values:
+        if values := self.values(data, at):
             rules.append((len(rules), Rule(f"{name}_enum", "in_set", (name,), {"values": values})))
-        self.options(data.pop("logicalTypeOptions", None), (*at, "logicalTypeOptions"), name, rules)
-        for n, each in enumerate(data.pop("quality", None) or []):
-            self.quality(each, (*at, "quality", n), name, rules)
-        self.rest(data, at)
+        if isinstance(data.get("logicalTypeOptions"), dict):
+            self.options(data.pop("logicalTypeOptions"), (*at, "logicalTypeOptions"), name, rules)
+        for place, each in self.listed(data, "quality", at):
+            self.quality(each, place, name, rules)
+        left(data, at, self.lost, _FORM)
         if of is None:
             self.lost(at, f"column '{name}' is of no type that is sure here: {told}", promise=True)
             return None
         return Field(name, of, required, doc)
 
-    def options(self, data: Any, at: Loc, column: str, rules: list[tuple[float, Rule]]) -> None:
+    def values(self, data: dict[str, Any], at: Loc) -> list[Any]:
+        """Of an `enum`; one that holds anything but values is left where it is, since a part of it would refuse good rows."""
+        given = data.get("enum")
+        if not isinstance(given, list) or not all(isinstance(each, dict) and "value" in each for each in given):
+            return []
+        for n, each in enumerate(data.pop("enum")):
+            self.rest({key: each[key] for key in each if key != "value"}, (*at, "enum", n))
+        return [each["value"] for each in given]
+
+    def options(self, data: Mapping[str, Any], at: Loc, column: str, rules: list[tuple[float, Rule]]) -> None:
         bounds: dict[str, dict[str, Any]] = {}
-        for key, value in (data if isinstance(data, dict) else {}).items():
+        for key, value in data.items():
             if key in _OPTIONS:
                 kind, word = _OPTIONS[key]
                 bounds.setdefault(kind, {})[word] = value
@@ -177,9 +187,16 @@ class _Reader:
                 self.lost((*at, "customProperties", n))
         return found
 
-    def quality(self, given: Any, at: Loc, column: str, rules: list[tuple[float, Rule]]) -> None:
+    def listed(self, data: dict[str, Any], key: str, at: Loc) -> list[tuple[Loc, dict[str, Any]]]:
+        """The maps of a list, each with its place. What is no list stays in `data`."""
+        given = data.pop(key) if isinstance(data.get(key), list) else []
+        for n, each in enumerate(given):
+            if not isinstance(each, dict):
+                self.lost((*at, key, n), _FORM, promise=True)
+        return [((*at, key, n), dict(each)) for n, each in enumerate(given) if isinstance(each, dict)]
+
+    def quality(self, data: dict[str, Any], at: Loc, column: str, rules: list[tuple[float, Rule]]) -> None:
         """One check becomes one rule, or one line of what is not kept."""
-        data = dict(given) if isinstance(given, dict) else {}
         custom = self.custom(data, at, ("filter", "position", "thresholdRows"))
         word = str(data.pop("severity", "error")).lower()
         severity = _WEIGHTS.get(word, "block")

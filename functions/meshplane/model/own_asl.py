@@ -14,7 +14,7 @@ from typing import Any
 
 from meshplane.errors import Problem
 from meshplane.model import own_gate
-from meshplane.model.own_gate import GATE, Gates
+from meshplane.model.own_gate import GATE, JOB, Gates, Steps
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _TYPES = ("Choice", "Fail", "Map", "Parallel", "Pass", "Succeed", "Task", "Wait")
@@ -52,18 +52,9 @@ def fill(
         return Filled({}, (Problem("asl-shape", "is not a state machine", file=file, found=type(body).__name__, allowed="a JSON object"),))
     judge = _Judge(file, jobs, targets, gates or Gates(), body.get("QueryLanguage") == "JSONata")
     problems = (*judge.references(text), *judge.machine(body, ""))
-    return Filled({}, problems) if problems else Filled(_substituted(_gated(body, judge.gates), job_name), ())
-
-
-def _gated(value: Any, gates: Gates) -> Any:
-    """The machine with its gates filled in, in branches and maps too."""
-    if isinstance(value, list):
-        return [_gated(inner, gates) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    inner = {key: _gated(one, gates) for key, one in value.items()}
-    states = inner.get("States")
-    return {**inner, "States": own_gate.filled(states, gates)} if isinstance(states, dict) and "StartAt" in inner else inner
+    if problems:
+        return Filled({}, problems)
+    return Filled(_substituted(own_gate.filled(body, judge.gates, Steps(JOB.findall(text))), job_name), ())
 
 
 def _substituted(value: Any, job_name: Callable[[str], str]) -> Any:
@@ -92,8 +83,8 @@ class _Judge:
                 allowed = ", ".join(f"${{{one}}}" for one in known) or "nothing: the project has no job"
                 yield self._wrong("asl-reference", "", f"'${{{name}}}' names no {what}", allowed=allowed)
 
-    def machine(self, body: Mapping[str, Any], path: str) -> Iterator[Problem]:
-        """One machine, or one branch of it: where it starts, its states, where they lead."""
+    def machine(self, body: Mapping[str, Any], path: str, mapped: bool = False) -> Iterator[Problem]:
+        """One machine, or one branch of it: where it starts, its states, where they lead. `mapped`: a Map runs it for each item."""
         states = body.get("States")
         if not isinstance(states, dict) or not states:
             yield self._wrong("asl-shape", f"{path}.States", "a machine needs at least one state")
@@ -107,8 +98,8 @@ class _Judge:
                 yield self._wrong("asl-type", where, "is not a state", found=found, allowed=", ".join(_TYPES))
                 continue
             yield from self._ways_on(state, where, states)
-            yield from self._inside(state, where)
-        for where, message, rows in own_gate.faults(states, path, self.gates, self.jsonata):
+            yield from self._inside(state, where, mapped)
+        for where, message, rows in own_gate.faults(states, path, self.gates, self.jsonata, mapped):
             yield self._wrong("asl-gate", where, message, **rows)
 
     def _ways_on(self, state: Mapping[str, Any], where: str, states: Collection[str]) -> Iterator[Problem]:
@@ -122,12 +113,12 @@ class _Judge:
         if state["Type"] not in ("Choice", "Fail", "Succeed") and "Next" not in state and state.get("End") is not True:
             yield self._wrong("asl-next", where, "leads nowhere", allowed='"Next": "<state>" or "End": true')
 
-    def _inside(self, state: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    def _inside(self, state: Mapping[str, Any], where: str, mapped: bool) -> Iterator[Problem]:
         for n, branch in enumerate(state.get("Branches", ())):
-            yield from self.machine(branch, f"{where}.Branches.{n}")
+            yield from self.machine(branch, f"{where}.Branches.{n}", mapped)
         for key in ("ItemProcessor", "Iterator"):
             if isinstance(state.get(key), dict):
-                yield from self.machine(state[key], f"{where}.{key}")
+                yield from self.machine(state[key], f"{where}.{key}", mapped=True)
         if "ItemReader" in state or "ResultWriter" in state:
             yield self._wrong("asl-target", where, "reads or writes S3 by itself, which a pipeline's role may not", mend="let a job do it")
         if state["Type"] == "Task":

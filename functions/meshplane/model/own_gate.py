@@ -6,13 +6,15 @@ Called by `own_asl`. The author writes where the gate stands; what job and gate 
                 "Parameters": {"JobName": "${job.load_orders}"}, "Next": "publish"},
     "publish": {"Type": "Task", "Resource": "${gate.orders}", "Next": …}
 
-A job without its gate would leave a branch that nobody publishes: it is refused here, and `main` stays where it was in any case.
+A job without its gate would leave a branch that nobody publishes: it is refused here, and `main` stays where it was in any case. So is a
+state that one execution reaches more than once, in a Map or in a loop: a job knows by its step what it has written already, and would take
+for that what another pass brings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,16 +51,63 @@ class Gates:
         return tuple(dict.fromkeys(table for tables in self.tables.values() for table in tables))
 
 
-def faults(states: Mapping[str, Any], where: str, gates: Gates, jsonata: bool) -> Iterator[Fault]:
-    """What is wrong with the jobs and gates of one machine, or of one branch."""
+class Steps:
+    """Names the uses of gated jobs over a whole file: the job, or `job-2` for its second use; never two of one name. `jobs`: all that the
+    file names, one of which may itself be called like a second use."""
+
+    def __init__(self, jobs: Collection[str]) -> None:
+        self._taken, self._uses = set(jobs), dict[str, int]()
+
+    def named(self, job: str) -> str:
+        """The step of the next use of this job."""
+        self._uses[job] = self._uses.get(job, 0) + 1
+        name = job
+        while self._uses[job] > 1 and name in self._taken:
+            name = f"{job}-{self._uses[job]}"
+            self._uses[job] += name in self._taken
+        self._taken.add(name)
+        return name
+
+
+def faults(states: Mapping[str, Any], where: str, gates: Gates, jsonata: bool, mapped: bool = False) -> Iterator[Fault]:
+    """What is wrong with the jobs and gates of one machine, or of one branch. `mapped`: it is run for each item of a Map."""
     for name, state in states.items():
         if not isinstance(state, Mapping):
             continue
         job, table, at = _gated_job(state, gates), _gate(state), f"{where}.States.{name}"
+        if job and mapped:
+            yield at, "runs for each item of a Map, all of them one step: only what the first one writes would be kept", _once("in a Map")
+        if _writes(state, gates) and _comes_again(states, name):
+            yield at, "comes again in the same run, as the same step: only what it writes first would be kept", _once("a way back to it")
         if job:
             yield from _of_job(states, state, at, gates.tables[job], jsonata)
         elif table in gates.names:
             yield from _of_gate(states, name, state, at, gates)
+
+
+def _once(found: str) -> dict[str, str]:
+    mend = "one job that loads all of it, or a job and its gate for each part, one after the other"
+    return {"found": found, "allowed": "a state that runs once", "mend": mend}
+
+
+def _writes(state: Mapping[str, Any], gates: Gates) -> bool:
+    """Whether a state is a gated job, or has one in its branches."""
+    inner = [branch.get("States") for branch in state.get("Branches", ())]
+    each = [one for states in inner if isinstance(states, Mapping) for one in states.values() if isinstance(one, Mapping)]
+    return bool(_gated_job(state, gates)) or any(_writes(one, gates) for one in each)
+
+
+def _comes_again(states: Mapping[str, Any], name: str) -> bool:
+    """Whether the way on from a state leads back to it. Where a `Catch` does, it is another attempt at what failed."""
+    seen: set[str] = set()
+    ahead = [name]
+    while ahead:
+        state = states.get(ahead.pop())
+        ways = [state, *state.get("Choices", ())] if isinstance(state, Mapping) else []
+        following = {str(way[key]) for way in ways for key in ("Next", "Default") if key in way}
+        ahead += following - seen
+        seen |= following
+    return name in seen
 
 
 def _of_job(states: Mapping[str, Any], state: Mapping[str, Any], at: str, tables: tuple[str, ...], jsonata: bool) -> Iterator[Fault]:
@@ -103,25 +152,21 @@ def _of_gate(states: Mapping[str, Any], name: str, state: Mapping[str, Any], at:
             yield f"{at}.{key}", "what the gate is asked is filled in", {"mend": f"leave {key} out"}
 
 
-def filled(states: Mapping[str, Any], gates: Gates) -> dict[str, Any]:
-    """The states with everything that job and gate tell each other. Call it for what has no `faults` only."""
-    steps: dict[str, str] = {}
-    uses: dict[str, int] = {}
+def filled(machine: Mapping[str, Any], gates: Gates, steps: Steps) -> dict[str, Any]:
+    """The machine with everything that job and gate tell each other, in its branches too. Call it for what has no `faults` only."""
+    states, made = machine["States"], dict[str, Any]()
     for name, state in states.items():
-        job = _gated_job(state, gates)
-        if job:
-            uses[job] = uses.get(job, 0) + 1
-            steps[name] = job if uses[job] == 1 else f"{job}-{uses[job]}"
-    made: dict[str, Any] = {}
-    for name, state in states.items():
-        if name in steps:
-            made[name] = _job_state(state, steps[name])
-        elif _gate(state) in gates.names:
-            (before,) = _jobs_before(states, name, gates)
-            made[name] = _gate_state(state, steps[before], gates.function)
+        if job := _gated_job(state, gates):
+            made[name] = _job_state(state, steps.named(job))
+        elif "Branches" in state:
+            made[name] = {**state, "Branches": [filled(branch, gates, steps) for branch in state["Branches"]]}
         else:
             made[name] = state
-    return made
+    for name, state in states.items():
+        if _gate(state) in gates.names:
+            (before,) = _jobs_before(states, name, gates)
+            made[name] = _gate_state(state, made[before]["Parameters"]["Arguments"]["--meshplane-step"], gates.function)
+    return {**machine, "States": made}
 
 
 def _job_state(state: Mapping[str, Any], step: str) -> dict[str, Any]:

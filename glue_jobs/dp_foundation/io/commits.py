@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dp_foundation.errors import DataError, FoundationError
+from dp_foundation.errors import DataError, FoundationError, TableRefusedError
 from dp_foundation.iceberg import metadata
 from dp_foundation.io import rereading
 from dp_foundation.io.tables import Target
 from dp_foundation.logging.logger import get_logger
+from dp_foundation.run.branches import audited
 from dp_foundation.run.current import Current, begin
 
 TRIES = 12
@@ -27,7 +28,8 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
     """Run `write`, which makes one commit to the table's branch (or none). It is called again, from its look at the table on, after a
     conflict. `keys`: it is a merge on them whose source holds each once. Returns the commit, None without a run or where nothing changed.
 
-    Raises what the write raises; rows that the library itself refused surface as DataError.
+    Raises what the write raises; rows that the library itself refused surface as DataError. TableRefusedError: the step was published
+    before, and this is a write that it did not make then.
     """
     current = begin()
     if current is None:
@@ -39,6 +41,10 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
         current.intend()
         current.committed(_output(target, mine))
         return mine
+    if audited(target.table) and not target.branch:
+        error = _unjudged(target, current, properties)
+        _failed(current, error)
+        raise error
     current.intend()
     known = metadata.load(target.database, target.name) if keys else None
     properties |= known.promise(keys, target.branch) if known else {}
@@ -51,6 +57,14 @@ def commit(spark: Any, target: Target, write: Callable[[], None], keys: Sequence
         current.committed(_output(target, mine))
         rereading.unchanged()
     return mine
+
+
+def _unjudged(target: Target, current: Current, properties: Mapping[str, str]) -> TableRefusedError:
+    step, number = f"step {current.step} of run {current.run.run_id}", properties["meshplane.write"]
+    return TableRefusedError(
+        f"{target.identifier}: {step} was published before, and write {number} is none of what it wrote then; on main no gate would "
+        "judge it; mend: start a new run; where this comes again, let the job write as often whatever it reads"
+    )
 
 
 def once(spark: Any, target: Target, write: Callable[[], None], told: Mapping[str, str]) -> metadata.Snapshot | None:

@@ -28,7 +28,8 @@ def audited(table: Table | None) -> bool:
 def opened(spark: Any, target: Target) -> Target:
     """The target with the branch to write to, made from `main` when it is not there (also on an empty table).
 
-    What this step of the run has on `main` already was published before a retry: then `main` is the place where `commit` finds it.
+    What this step of the run has on `main` already was published before a retry: then `main` is the place where `commit` finds it, and
+    where it refuses every other write.
     """
     current = begin()
     if current is None or not audited(target.table):

@@ -208,3 +208,112 @@ def test_what_is_no_contract_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(ManifestInvalid) as caught:
         read(text)
     assert caught.value.problems[0].file == "contracts/orders.odcs.yaml"
+
+
+NESTED = """\
+apiVersion: v3.2.0
+kind: DataContract
+id: sales.orders
+version: 1.0.0
+schema:
+  - name: orders
+    properties:
+      - { name: id, logicalType: integer }
+      - name: ship
+        logicalType: object
+        properties:
+          - name: country
+            logicalType: string
+            required: true
+            unique: true
+            primaryKey: true
+            primaryKeyPosition: 1
+            classification: confidential
+            description: where it goes
+            logicalTypeOptions: { pattern: "[A-Z]{2}" }
+            enum: [{ value: DE }]
+            quality: [{ metric: nullValues, mustBe: 0 }]
+          - { name: plain, logicalType: string, required: false, unique: false, enum: [], quality: [], logicalTypeOptions: {} }
+      - name: tags
+        logicalType: array
+        items: { logicalType: string, required: true, quality: [{ metric: nullValues, mustBe: 0 }], examples: [a] }
+      - name: prices
+        logicalType: map
+        map:
+          key: { logicalType: string, required: true, logicalTypeOptions: { maxLength: 3 } }
+          value:
+            logicalType: array
+            items: { logicalType: object, properties: [{ name: amount, logicalType: integer, logicalTypeOptions: { minimum: 0 } }] }
+          order: any
+      - { name: odd, logicalType: string, properties: [{ name: inner, logicalType: string, unique: true }] }
+"""
+PROMISED_INSIDE = {
+    *(f"[1].properties[0].{key}" for key in ("unique", "primaryKey", "logicalTypeOptions", "enum", "quality")),
+    *("[2].items.required", "[2].items.quality", "[3].map.key.logicalTypeOptions"),
+    *("[3].map.value.items.properties[0].logicalTypeOptions", "[4].properties"),
+}
+
+
+def test_what_is_said_of_values_inside_of_a_column_is_listed_with_its_place() -> None:
+    imported = read(NESTED)
+    (table,) = imported.tables
+    country, amount = Field("country", Primitive("string"), True, "where it goes"), Field("amount", Primitive("long"))
+    assert [column.type for column in table.columns[1:4]] == [
+        StructType((country, Field("plain", Primitive("string")))),
+        ListType(Primitive("string")),
+        MapType(Primitive("string"), ListType(StructType((amount,)))),
+    ]
+    assert table.rules == ()
+    listed = {str(lost).partition(":")[0].removeprefix("schema[0].properties"): lost.promise for lost in imported.unmapped}
+    told = {"[1].properties[0].classification", "[2].items.examples", "[3].map.order"}
+    assert listed == dict.fromkeys(PROMISED_INSIDE, True) | dict.fromkeys(told, False)
+    first = export("sales", table)
+    assert (export("sales", read(first).tables[0]), read(first).unmapped) == (first, ())
+
+
+def test_a_table_whose_contract_promises_something_inside_of_a_column_is_refused() -> None:
+    columns = "{ id: long, ship: 'struct<country: string, plain: string>', tags: list<string> }"
+    table = f"  orders: {{ layer: refined, columns: {columns}, contract: contracts/orders.odcs.yaml }}\n"
+    text = f"apiVersion: meshplane/v1\nkind: Project\nmetadata: {{ name: sales }}\ntables:\n{table}"
+    found = manifest.check(text, file="project.yaml", project="sales", environments=("dev",), contracts=lambda path: NESTED)
+    refused = {problem.path.removeprefix("schema[0].properties") for problem in found if problem.code == "contract-unsupported"}
+    assert refused == PROMISED_INSIDE
+    (unique,) = [problem for problem in found if problem.path.endswith("[0].unique")]
+    assert str(unique) == (
+        "contracts/orders.odcs.yaml:15:21  schema[0].properties[1].properties[0].unique: "
+        "what nobody would judge cannot be promised: rules look at whole columns, none inside of one\n"
+        "    mend     say it as a rule of the manifest, or take it out"
+    )
+
+
+MISWRITTEN = """\
+apiVersion: v3.2.0
+kind: DataContract
+schema:
+  - name: orders
+    properties:
+      - { name: a, logicalType: string, enum: [A, B] }
+      - { name: b, logicalType: string, enum: [{ value: A, label: first }, { label: other }] }
+      - { name: c, logicalType: string, enum: [{ value: A, label: first }], required: "yes", unique: "true", primaryKey: 1 }
+      - { name: d, logicalType: string, logicalTypeOptions: [maxLength], quality: { metric: nullValues, mustBe: 0 } }
+      - e
+    quality: [rowCount]
+"""
+
+
+def test_a_promise_in_another_form_than_the_standards_is_listed_too() -> None:
+    imported = read(MISWRITTEN)
+    (table,) = imported.tables
+    assert table.rules == (Rule("c_enum", "in_set", ("c",), {"values": ["A"]}),)
+    assert {str(lost).partition(":")[0].removeprefix("schema[0].properties"): lost.promise for lost in imported.unmapped} == {
+        "[0].enum": True,
+        "[1].enum": True,
+        "[2].enum[0].label": False,
+        "[2].required": True,
+        "[2].unique": True,
+        "[2].primaryKey": True,
+        "[3].logicalTypeOptions": True,
+        "[3].quality": True,
+        "[4]": True,
+        "schema[0].quality[0]": True,
+    }

@@ -81,14 +81,15 @@ class Shop(Api):
 
 @dataclass
 class Rates(Api):
-    """A document per day; 404 on weekends; a day may be restated."""
+    """A document per day; 404 on weekends and for what is not published yet; a day may be restated."""
 
     restated: dict[str, float] = field(default_factory=dict)
+    published: str = "9999-12-31"  # the last day that has its document yet
 
     def answer(self, path: str, query: dict[str, str], headers: Any) -> Answer:
         day = path.rsplit("/", 1)[1]
-        if date.fromisoformat(day).weekday() >= 5:
-            return as_json({"error": "no rates on a holiday"}, 404)
+        if date.fromisoformat(day).weekday() >= 5 or day > self.published:
+            return as_json({"error": "no rates on a holiday, or none yet"}, 404)
         return as_json({"base": "EUR", "date": day, "rates": {"USD": self.restated.get(day, 1.1), "CHF": 0.95}})
 
 

@@ -2,6 +2,7 @@
 `flows.ingest_api.IngestStore`, made by `wiring`.
 
     {project}/_pages/{source}/{run_id}/begun.json, 00001.json …   Spark and Hive read nothing below a name that begins with `_`
+    {project}/_pages/{source}/{run_id}/stand.json                 where the run stood when a call noted it last
     {project}/_pages/{source}/last.json                           cursor and prints of the last whole run
     {project}/{table}/…                                           the records
 
@@ -57,9 +58,15 @@ class S3IngestStore:
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Two runs at once: the later one counts, and a cursor that goes back only reads again."""
-        key = f"{self._pages}last.json"
-        with translated("s3:PutObject", key):
-            self._clients("s3").put_object(Bucket=self._bucket, Key=key, Body=json.dumps(memory).encode())
+        self._put(f"{self._pages}last.json", memory)
+
+    def noted(self, run_id: str) -> Mapping[str, Any]:
+        """Empty before the first note."""
+        return self._read(f"{self._pages}{run_id}/stand.json") or {}
+
+    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
+        """Two calls at once: the later one counts. Either is true of the same pages."""
+        self._put(f"{self._pages}{run_id}/stand.json", stand)
 
     def secret(self, name: str) -> Mapping[str, str]:
         """Raises NotFound, Denied, and SourceFailed for a secret that is no JSON object; its text is in no message."""
@@ -93,6 +100,10 @@ class S3IngestStore:
         except NotFound:
             return None
         return found
+
+    def _put(self, key: str, content: Mapping[str, Any]) -> None:
+        with translated("s3:PutObject", key):
+            self._clients("s3").put_object(Bucket=self._bucket, Key=key, Body=json.dumps(content).encode())
 
     def _put_once(self, key: str, text: str) -> bool:
         try:

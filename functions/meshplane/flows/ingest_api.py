@@ -2,20 +2,21 @@
 
     begin (day, cursor) → page: archived already? else ask, archive → its records under the raw table → … → cursor and prints kept
 
-Every write is made at most once under a key that the run determines, so the step may be called again at any point: it goes on behind the
-last archived page and leaves the same files. `reparse` reads an earlier run's archive instead of calling: only a changed reading of
-it leaves new files. An answer that is the same as in the last whole run lands no second time.
+Every write is made at most once under a key that the run determines, so the step may be called again at any point: it goes on where the
+last call noted that it stood, reads what was archived behind that, and leaves the same files. `reparse` reads the whole archive of an
+earlier run instead of calling: only a changed reading of it leaves new files. An answer that is the same as in the last whole run lands
+no second time.
 
 A source's own script says which request is next and which records an answer holds; every call is made here all the same.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Protocol
@@ -28,13 +29,16 @@ from meshplane.model.sources import (
     Response,
     Rest,
     Source,
+    behind,
     days,
     document_of,
     fingerprint,
     first_url,
     following_url,
+    keep_place,
     lines,
     newest,
+    request_headers,
     rows,
 )
 from meshplane.model.windows import iso
@@ -44,6 +48,7 @@ AGAIN = frozenset({429, 500, 502, 503, 504})
 MAX_PAGES = 10_000
 SPARE = timedelta(seconds=30)  # what a last answer and its writes may take
 LONGEST = timedelta(minutes=2)  # a longer wait is left to the state machine
+NOTED = timedelta(seconds=15)  # how much of a call is done again at most, should it be killed
 
 
 class Http(Protocol):
@@ -63,7 +68,7 @@ class Script(Protocol):
 
 
 class IngestStore(Protocol):
-    """What an ingestion keeps, in the project's own prefix of the raw bucket. Writes are made at most once, but for `remember`."""
+    """What an ingestion keeps, in the project's own prefix of the raw bucket. Writes are made at most once, but for `note`, `remember`."""
 
     def begin(self, run_id: str, begun: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep how a run began, and give back how it began first."""
@@ -75,6 +80,14 @@ class IngestStore(Protocol):
 
     def archive(self, run_id: str, number: int, page: Page) -> None:
         """Keep a page."""
+        ...
+
+    def noted(self, run_id: str) -> Mapping[str, Any]:
+        """Where an unfinished run stood; empty where nothing was noted."""
+        ...
+
+    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
+        """Leave it for the next call. An older one only has it read more of the archive."""
         ...
 
     def land(self, path: str, text: str) -> None:
@@ -124,19 +137,43 @@ class Ingested:
 
 
 @dataclass
+class _Stand:
+    """Where a run stands: how many pages are under the raw table and what they came to; `following`, the request behind them, belongs
+    to the first request number `start`. `prints` are fingerprint → response hash."""
+
+    cursor: str
+    pages: int = 0
+    start: int = -1
+    following: Asked | None = None
+    files: int = 0
+    unchanged: int = 0
+    prints: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class _Run:
-    """One call of the step. `about` is what a script is told of the run; `prints` are fingerprint → response hash of this run's pages."""
+    """One call of the step. `days` are those of a dated source, `left` is the time that was left when the stand was noted."""
 
     ports: IngestPorts
     source: Source
     run_id: str
     reading: bool  # only the archive is read
+    begun: Mapping[str, Any]
+    window: tuple[str, str]
     headers: Mapping[str, str]
-    script: Script | None
-    about: Mapping[str, str]
+    days: Sequence[str]
+    stand: _Stand
+    left: timedelta
+    script: Script | None = None
     requests: int = 0
     asked: datetime | None = None
-    prints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What a script is told of its run: the same however often the step is called."""
+        rest = self.source.rest
+        cursor = str(self.begun["cursor"]) or (rest.incremental.initial if rest.incremental else "")
+        return {"began": str(self.begun["at"]), "cursor": cursor, "window_start": self.window[0], "window_end": self.window[1]}
 
 
 def ingest_api(ports: IngestPorts, source: Source, run: Mapping[str, Any], reparse: bool = False) -> Ingested:
@@ -147,31 +184,93 @@ def ingest_api(ports: IngestPorts, source: Source, run: Mapping[str, Any], repar
     if not reparse and begun.get("script", "") != source.rest.script_sha256:
         raise ScriptFailed(f"{source.rest.script or source.name}: run {run_id} began with another script; start a new run")
     secret = ports.store.secret(source.secret) if source.secret and not reparse else {}
-    with _script(ports, source.rest) as script:
-        work = _Run(ports, source, run_id, reparse, _headers(source.rest, secret), script, _about(source.rest, begun, run))
-        return _ingested(work, begun, run)
+    window = str(run.get("window_start", "")), str(run.get("window_end", ""))
+    asking = days(source.rest.dates, str(begun["cursor"]), *window, _today(begun)) if source.rest.dates else []
+    stand = _Stand(str(begun["cursor"])) if reparse else _stand(ports, source, run_id, begun)
+    work = _Run(ports, source, run_id, reparse, begun, window, request_headers(source, secret), asking, stand, ports.left())
+    with _script(ports, source.rest) as work.script:
+        return _ingested(work)
 
 
-def _ingested(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Ingested:
+def _ingested(work: _Run) -> Ingested:
     """Every page's records under the raw table, then what the next run shall know."""
-    source, ports = work.source, work.ports
-    cursor, number, files, unchanged = str(begun["cursor"]), 0, 0, 0
-    folder = f"{source.partition}={begun['at'][:10]}/" if source.partition else ""
-    for number, page in enumerate(_pages(work, begun, run), 1):
-        found = _records(work, page)
-        text = lines(source.rest, page, found)
-        work.prints[page.fingerprint] = page.response_sha256
-        cursor = newest(source.rest, found, cursor)
-        if begun["prints"].get(page.fingerprint) == page.response_sha256 and not work.reading:
-            unchanged += 1
-        elif text:
-            name = sha256(text.encode()).hexdigest()[:12]
-            ports.store.land(f"{folder}{source.name}-{work.run_id}-{number:05}-{name}.json", text)
-            files += 1
-    cursor = max([cursor, *_days(source.rest, begun, run)])
+    source, stand = work.source, work.stand
+    try:
+        _read(work, _starts(work))
+    except IngestUnfinished:
+        _note(work)
+        raise
+    if source.rest.dates and not all(work.window):
+        stand.cursor = behind(work.days, str(work.begun["cursor"]), stand.cursor, _today(work.begun))
     if not work.reading:
-        ports.store.remember({"cursor": cursor, "prints": work.prints, "run_id": work.run_id})
-    return Ingested(source.name, work.requests, number, files, unchanged, cursor, source.rest.script_sha256)
+        work.ports.store.remember({"cursor": stand.cursor, "prints": stand.prints, "run_id": work.run_id})
+    return Ingested(source.name, work.requests, stand.pages, stand.files, stand.unchanged, stand.cursor, source.rest.script_sha256)
+
+
+def _read(work: _Run, starts: Sequence[Asked]) -> None:
+    """Page after page in order, from the archive as far as it goes."""
+    stand = work.stand
+    while stand.following or stand.start + 1 < len(starts):
+        if stand.following is None:
+            stand.start += 1
+            stand.following = starts[stand.start]
+        if stand.pages == MAX_PAGES:
+            raise SourceFailed(f"{work.source.name} has more than {MAX_PAGES} pages: a paginator without end, or ask for larger ones")
+        page = work.ports.store.page(work.run_id, stand.pages + 1)
+        if page is None and work.reading:
+            return
+        if page is None:
+            page = _fetched(work, stand.following)
+            work.ports.store.archive(work.run_id, stand.pages + 1, page)
+        _land(work, page)
+        stand.following = _after(work, page)
+        stand.pages += 1
+        if work.left - work.ports.left() >= NOTED:
+            _note(work)
+
+
+def _land(work: _Run, page: Page) -> None:
+    """A page's records under the raw table, and what it comes to."""
+    source, stand, begun = work.source, work.stand, work.begun
+    found = _records(work, page)
+    text = lines(source.rest, page, found)
+    stand.prints[page.fingerprint] = page.response_sha256
+    stand.cursor = newest(source.rest, found, stand.cursor)
+    if work.days and not all(work.window) and page.status not in source.rest.absent:  # a window may leave a gap before it
+        stand.cursor = max(stand.cursor, work.days[stand.start])
+    if begun["prints"].get(page.fingerprint) == page.response_sha256 and not work.reading:
+        stand.unchanged += 1
+    elif text:
+        folder = f"{source.partition}={begun['at'][:10]}/" if source.partition else ""
+        name = sha256(text.encode()).hexdigest()[:12]
+        work.ports.store.land(f"{folder}{source.name}-{work.run_id}-{stand.pages + 1:05}-{name}.json", text)
+        stand.files += 1
+
+
+def _stand(ports: IngestPorts, source: Source, run_id: str, begun: Mapping[str, Any]) -> _Stand:
+    """As an earlier call noted it; from the first page where none did, or where it read by another declaration."""
+    noted = dict(ports.store.noted(run_id))
+    if (noted.pop("schema", 0), noted.pop("source", "")) != (1, _declared(source)):
+        return _Stand(str(begun["cursor"]))
+    said, rest = noted.pop("following"), source.rest
+    scripted = said and rest.script  # a script's words are judged again, like those of an archived page
+    following = asked(rest, said["words"], rest.script, "next") if scripted else Asked(said["url"]) if said else None
+    return _Stand(**noted, following=following)
+
+
+def _note(work: _Run) -> None:
+    """The stand, so that the next call need not read every archived page again to come to it."""
+    if not work.reading:
+        work.ports.store.note(work.run_id, {"schema": 1, "source": _declared(work.source), **asdict(work.stand)})
+        work.left = work.ports.left()
+
+
+def _declared(source: Source) -> str:
+    return sha256(json.dumps(source.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def _today(begun: Mapping[str, Any]) -> date:
+    return datetime.fromisoformat(str(begun["at"])).date()
 
 
 def source_of(pipelines: Mapping[str, PipelinePolicy], pipeline: str, source: str, script: str = "") -> Source:
@@ -189,25 +288,10 @@ def source_of(pipelines: Mapping[str, PipelinePolicy], pipeline: str, source: st
     return replace(found, rest=replace(found.rest, script_sha256=script)) if script and found.rest.script else found
 
 
-def _days(rest: Rest, begun: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    """The days that this run asks for; none for a source that is not dated."""
-    if rest.dates is None:
-        return []
-    today = datetime.fromisoformat(str(begun["at"])).date()
-    return days(rest.dates, str(begun["cursor"]), str(run.get("window_start", "")), str(run.get("window_end", "")), today)
-
-
 def _script(ports: IngestPorts, rest: Rest) -> AbstractContextManager[Script | None]:
     if not rest.script:
         return nullcontext()
     return ports.interpreting(rest.script, ports.store.script(rest.script, rest.script_sha256))
-
-
-def _about(rest: Rest, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a script is told of its run: the same however often the step is called."""
-    cursor = str(begun["cursor"]) or (rest.incremental.initial if rest.incremental else "")
-    window = {name: str(run.get(name, "")) for name in ("window_start", "window_end")}
-    return {"began": str(begun["at"]), "cursor": cursor, **window}
 
 
 def _records(work: _Run, page: Page) -> Sequence[Mapping[str, Any]]:
@@ -220,35 +304,16 @@ def _records(work: _Run, page: Page) -> Sequence[Mapping[str, Any]]:
     return records(work.script.call("records", document_of(page)), rest.script)
 
 
-def _starts(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> list[Asked]:
+def _starts(work: _Run) -> list[Asked]:
     """The first requests: one, or one a day."""
     rest = work.source.rest
     if work.script is None:
-        urls = [first_url(rest, "", day) for day in _days(rest, begun, run)] if rest.dates else [first_url(rest, str(begun["cursor"]))]
+        urls = [first_url(rest, "", day) for day in work.days] if rest.dates else [first_url(rest, str(work.begun["cursor"]))]
         return [Asked(url) for url in urls]
     if work.reading:  # nothing is asked: an archive begins with its first page
         return [Asked(rest.url)]
     first = asked(rest, work.script.call("first", work.about), rest.script, "first")
     return [first] if first else []
-
-
-def _pages(work: _Run, begun: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[Page]:
-    """Every page in order, from the archive as far as it goes."""
-    number = 0
-    for start in _starts(work, begun, run):
-        following: Asked | None = start
-        while following:
-            number += 1
-            if number > MAX_PAGES:
-                raise SourceFailed(f"{work.source.name} has more than {MAX_PAGES} pages: a paginator without end, or ask for larger ones")
-            page = work.ports.store.page(work.run_id, number)
-            if page is None and work.reading:
-                return
-            if page is None:
-                page = _fetched(work, following)
-                work.ports.store.archive(work.run_id, number, page)
-            yield page
-            following = _after(work, page)
 
 
 def _after(work: _Run, page: Page) -> Asked | None:
@@ -257,7 +322,7 @@ def _after(work: _Run, page: Page) -> Asked | None:
         return Asked(page.following) if page.following else None
     rest = work.source.rest
     following = asked(rest, page.then, rest.script, "next")
-    if following and not work.reading and fingerprint(following.url, following.sent) in work.prints:
+    if following and not work.reading and fingerprint(following.url, following.sent) in work.stand.prints:
         raise ScriptFailed(f"{rest.script}: `next` asks for what this run has asked before: {following.url}")
     return following
 
@@ -265,6 +330,7 @@ def _after(work: _Run, page: Page) -> Asked | None:
 def _fetched(work: _Run, request: Asked) -> Page:
     """One answer that can be taken, tried as often as declared."""
     rest, url, why = work.source.rest, request.url, ""
+    keep_place(rest.url.replace("{date}", work.days[work.stand.start]) if work.days else rest.url, url)
     for attempt in range(rest.retries + 1):
         _paced(work)
         try:
@@ -330,19 +396,3 @@ def _asked_wait(answer: Response, clock: Clock) -> timedelta | None:
     except ValueError:
         return None
     return max(timedelta(), (until if until.tzinfo else until.replace(tzinfo=UTC)) - clock.now())
-
-
-def _headers(rest: Rest, secret: Mapping[str, str]) -> Mapping[str, str]:
-    """The declared headers and the credentials. A message names the key that is missing, never a value."""
-    needed = [key for key in (rest.auth.bearer, rest.auth.key, *rest.auth.basic) if key]
-    missing = [key for key in needed if key not in secret]
-    if missing and secret:
-        raise SourceFailed(f"the secret has no key {', '.join(missing)}; it has: {', '.join(sorted(secret))}")
-    if not secret:
-        return rest.headers
-    if rest.auth.bearer:
-        return {**rest.headers, "Authorization": f"Bearer {secret[rest.auth.bearer]}"}
-    if rest.auth.basic:
-        pair = ":".join(secret[key] for key in rest.auth.basic)
-        return {**rest.headers, "Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    return {**rest.headers, rest.auth.header: secret[rest.auth.key]} if rest.auth.header else rest.headers

@@ -7,18 +7,22 @@ The words are the field's (dlt's and Airbyte's REST sources): paginator, cursor,
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from meshplane.errors import SourceFailed
+from meshplane.errors import Refused, SourceFailed
+from meshplane.model import json_text
+from meshplane.model.windows import moment
 
 Pagination = Literal["", "headerLink", "jsonLink", "page", "offset", "cursor"]
-MAX_DATES = 400  # documents of one run; the next run goes on
+MAX_DATES = 400  # documents of one run without a window; the next run goes on
+_PLAIN = re.compile(r"-?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +183,55 @@ def fingerprint(url: str, sent: str = "") -> str:
     return hashlib.sha256((f"POST {url}\n{sent}" if sent else f"GET {url}").encode()).hexdigest()
 
 
+def request_headers(source: Source, secret: Mapping[str, str]) -> Mapping[str, str]:
+    """The declared headers and the credentials. A message names the key that is missing or wrong, never a value."""
+    rest, auth = source.rest, source.rest.auth
+    needed = [key for key in (auth.bearer, auth.key, *auth.basic) if key]
+    missing = [key for key in needed if key not in secret]
+    if missing and secret:
+        raise SourceFailed(f"the secret has no key {', '.join(missing)}; it has: {', '.join(sorted(secret))}")
+    if not secret:
+        return rest.headers
+    # What a field takes as it is (RFC 9110). The two parts of basic go encoded, and may have all but control characters (RFC 7617).
+    wrong = [key for key in needed if not secret[key].isprintable() or not (auth.basic or secret[key].isascii())]
+    if wrong:
+        takes = "printable characters" if auth.basic else "printable ASCII"
+        raise SourceFailed(f"the secret {source.secret}: the value of {', '.join(wrong)} is not all {takes} (a line end at its end?)")
+    if auth.bearer:
+        return {**rest.headers, "Authorization": f"Bearer {secret[auth.bearer]}"}
+    if auth.basic:
+        pair = ":".join(secret[key] for key in auth.basic)
+        return {**rest.headers, "Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    return {**rest.headers, auth.header: secret[auth.key]} if auth.header else rest.headers
+
+
 def with_params(url: str, params: Mapping[str, str]) -> str:
-    """The URL with these query parameters set, others kept."""
+    """The URL with these query parameters set, each once, and others kept as often as they are there. Raises SourceFailed."""
+    parts, left = urlsplit(url), dict(params)
+    query: list[tuple[str, str]] = []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in params:
+            query.append((name, value))
+        elif name in left:
+            query.append((name, left.pop(name)))
+    try:
+        return urlunsplit(parts._replace(query=urlencode([*query, *left.items()])))
+    except UnicodeEncodeError as error:
+        raise SourceFailed(f"{url}: what is to be asked next is no text that a URL can hold") from error
+
+
+def keep_place(declared: str, url: str) -> None:
+    """Raises Refused for a request that leads elsewhere than the declared URL: it would bring this source's credentials there."""
+    here, there = _place(declared), _place(url)
+    if here != there:
+        raise Refused(f"{here} names {there[:200]} as the place of its next page, which is not followed")
+
+
+def _place(url: str) -> str:
+    """Scheme, host and port. Whatever a URL may not have beside them is judged when it is called (`model.urls`)."""
     parts = urlsplit(url)
-    query = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **params}
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host.removesuffix(':443') if parts.scheme == 'https' else host}"
 
 
 def first_url(rest: Rest, cursor: str, day: str = "") -> str:
@@ -199,15 +247,14 @@ def first_url(rest: Rest, cursor: str, day: str = "") -> str:
 
 
 def following_url(rest: Rest, url: str, response: Response, document: Any) -> str:
-    """The request after this one; empty at the end. A page that leads to itself ends in SourceFailed."""
+    """The request after this one; empty at the end. A page that leads to itself, or to what is no URL, ends in SourceFailed."""
     page = rest.paginate
     found = ""
     match page.kind:
         case "headerLink":
-            found = _header_link(url, response.headers.get("link", ""))
+            found = _linked(url, _next_link(response.headers.get("link", "")))
         case "jsonLink":
-            link = at(document, page.at)
-            found = urljoin(url, str(link)) if link else ""
+            found = _linked(url, str(at(document, page.at) or ""))
         case "cursor":
             cursor = at(document, page.at)
             found = with_params(url, {page.param: str(cursor)}) if cursor not in (None, "", False) else ""
@@ -221,10 +268,19 @@ def following_url(rest: Rest, url: str, response: Response, document: Any) -> st
     return found
 
 
-def _header_link(url: str, header: str) -> str:
+def _linked(url: str, link: str) -> str:
+    try:
+        found = urljoin(url, link) if link else ""
+        found.encode()
+    except ValueError as error:  # half a pair of JSON's escapes is one, too
+        raise SourceFailed(f"{url} names a next page that is no URL") from error
+    return found
+
+
+def _next_link(header: str) -> str:
     for link in re.finditer(r"<([^>]*)>([^,<]*)", header):  # RFC 8288
         if re.search(r';\s*rel\s*=\s*"?([^";]*\s)?next[\s";]?', link[2] + ";"):
-            return str(urljoin(url, link[1]))
+            return link[1]
     return ""
 
 
@@ -252,15 +308,18 @@ def rows(rest: Rest, document: Any) -> Iterator[dict[str, Any]]:
 
 
 def lines(rest: Rest, page: Page, found: Sequence[Mapping[str, Any]]) -> str:
-    """The records of a page as JSON lines, in their order; empty when there are none."""
+    """The records of a page as JSON lines, in their order, numbers as they came; empty when there are none. Raises SourceFailed."""
     stamp = {rest.fetched_at: page.fetched_at} if rest.fetched_at else {}
-    return "".join(json.dumps({**row, **stamp}, ensure_ascii=False) + "\n" for row in found)
+    try:
+        return "".join(json_text.line({**row, **stamp}) + "\n" for row in found)
+    except ValueError as error:
+        raise SourceFailed(f"{page.url} answered a record that is nested too deep") from error
 
 
 def document_of(page: Page) -> Any:
-    """The answer read as JSON. Raises SourceFailed."""
+    """The answer read as JSON, its numbers as they came. Raises SourceFailed."""
     try:
-        return json.loads(page.body)
+        return json_text.read(page.body)
     except ValueError as error:
         raise SourceFailed(f"{page.url} answered no JSON") from error
 
@@ -270,16 +329,31 @@ def newest(rest: Rest, found: Sequence[Mapping[str, Any]], before: str) -> str:
     if rest.incremental is None:
         return before
     values = [row[rest.incremental.column] for row in found if row.get(rest.incremental.column) is not None]
-    texts = [str(value) for value in values] + ([before] if before else [])
-    numeric = all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in texts)
-    return max(texts, key=(lambda text: float(text)) if numeric else (lambda text: text), default="")
+    told = [repr(value) if isinstance(value, json_text.Written) and not _PLAIN.fullmatch(str(value)) else str(value) for value in values]
+    texts = [text for text in (before, *told) if text and not json_text.LONE.search(text)]  # by half a pair nothing can be asked for
+    numeric = all(_PLAIN.fullmatch(text) for text in texts)
+    return max(texts, key=(lambda text: Decimal(text)) if numeric else (lambda text: text), default="")
 
 
 def days(dates: Dates, cursor: str, start: str, end: str, today: date) -> list[str]:
-    """The days to ask for: the run's window, else from the day after the last one (less the lookback) up to today."""
+    """The days to ask for: those of the run's window and no others, else from the day after the cursor (less the lookback) up to today."""
     if start and end:
-        one, last = date.fromisoformat(start[:10]), date.fromisoformat(end[:10]) - timedelta(days=1)
-    else:
-        first, last = date.fromisoformat(dates.first), today
-        one = max(first, date.fromisoformat(cursor) + timedelta(days=1 - dates.lookback)) if cursor else first
-    return [(one + timedelta(days=each)).isoformat() for each in range(min(MAX_DATES, max(0, (last - one).days + 1)))]
+        one, last = moment(start).date(), (moment(end) - timedelta(seconds=1)).date()
+        return _each(one, (last - one).days + 1)
+    first = date.fromisoformat(dates.first)
+    one = max(first, date.fromisoformat(cursor) + timedelta(days=1 - dates.lookback)) if cursor else first
+    return _each(one, min(MAX_DATES, (today - one).days + 1))
+
+
+def _each(one: date, count: int) -> list[str]:
+    return [(one + timedelta(days=each)).isoformat() for each in range(count)]
+
+
+def behind(asked: Sequence[str], before: str, answered: str, today: date) -> str:
+    """The cursor of a dated source behind a run without a window: the last day that was `answered` with a document.
+
+    A day that was absent behind that one may be late, and is asked for again. Only where a run was full of days and brought no new
+    document the next one goes on behind them: else a gap of MAX_DATES days would be asked for for ever.
+    """
+    full = bool(asked) and asked[-1] < today.isoformat()
+    return asked[-1] if full and answered == before else answered

@@ -1,0 +1,246 @@
+"""A run that takes many calls: it goes on where it stood, and ends like one that nobody disturbed, wherever its calls were killed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from meshplane.aws.clients import Clients
+from meshplane.errors import IngestUnfinished, ScriptFailed
+from meshplane.flows.ingest_api import NOTED, SPARE, Ingested, IngestPorts, ingest_api
+from meshplane.model.sources import Dates, Incremental, Page, Paginate, Response, Rest, Source
+from tests.sources.apis import SCRIPT, TOKEN, Shop, as_json
+from tests.sources.test_source_script import scripted
+from tests.sources.world import NAMING, World, orders
+
+CALL = 180.0  # seconds of the function
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+@dataclass
+class Slow:
+    """An API, a bucket and a clock in one, of which every request takes its time and is a place to die, before and after it is done."""
+
+    pages: int
+    s3: float = 0.025
+    http: float = 0.150
+    now_at: float = 0.0
+    ends: float = 0.0
+    dies_at: int = -1  # the step of which a call does not come back: twice as many as there are requests
+    steps: int = 0
+    did: Counter[str] = field(default_factory=Counter)
+    begun: dict[str, Any] = field(default_factory=dict)
+    archived: dict[int, Page] = field(default_factory=dict)
+    stood: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    landed: dict[str, str] = field(default_factory=dict)
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps == self.dies_at:
+            raise Killed
+
+    @contextmanager
+    def _doing(self, what: str, seconds: float) -> Iterator[None]:
+        self._step()
+        self.now_at += seconds
+        if self.now_at > self.ends:
+            raise Killed  # Lambda's own end of a call
+        self.did[what] += 1
+        yield
+        self._step()
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now_at)
+
+    def left(self) -> timedelta:
+        return timedelta(seconds=self.ends - self.now_at)
+
+    def pause(self, time: timedelta) -> None:
+        self.now_at += time.total_seconds()
+
+    def ask(self, url: str, headers: Mapping[str, str], body: str = "") -> Response:
+        with self._doing("ask", self.http):
+            parts = urlsplit(url)
+            if parts.path.startswith("/v1/"):  # dated: every third day has none
+                gone = int(parts.path[-2:]) % 3 == 0
+                return Response(404 if gone else 200, {}, json.dumps({"id": parts.path[-2:]}).encode())
+            number = int(parse_qs(parts.query).get("page", ["0"])[0])
+            found = [{"id": f"{number:05}"}] if number < self.pages else []
+            return Response(200, {}, json.dumps(found).encode())
+
+    def begin(self, run_id: str, begun: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._doing("begin", self.s3):
+            self.begun = self.begun or deepcopy(dict(begun))
+            return self.begun
+
+    def page(self, run_id: str, number: int) -> Page | None:
+        with self._doing("read" if number in self.archived else "look", self.s3):
+            return self.archived.get(number)
+
+    def archive(self, run_id: str, number: int, page: Page) -> None:
+        with self._doing("archive", self.s3):
+            self.archived.setdefault(number, page)
+
+    def noted(self, run_id: str) -> Mapping[str, Any]:
+        with self._doing("noted", self.s3):
+            return deepcopy(self.stood)
+
+    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
+        with self._doing("note", self.s3):
+            self.stood = json.loads(json.dumps(stand))
+
+    def land(self, path: str, text: str) -> None:
+        with self._doing("land", self.s3):
+            self.landed.setdefault(path, text)
+
+    def remembered(self) -> Mapping[str, Any]:
+        with self._doing("remembered", self.s3):
+            return deepcopy(self.memory)
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        with self._doing("remember", self.s3):
+            self.memory = deepcopy(dict(memory))
+
+    def secret(self, name: str) -> Mapping[str, str]:
+        return {}
+
+    def script(self, path: str, sha256: str) -> str:
+        return ""
+
+    @contextmanager
+    def interpreting(self, path: str, text: str) -> Iterator[Slow]:
+        yield self
+
+    def call(self, function: str, *given: Any) -> Any:
+        """The script: pages by number, and what each holds."""
+        self.did[function] += 1
+        if function == "records":
+            return [{"id": row["id"], "own": True} for row in given[0]]
+        if function == "first":
+            return {"query": {"page": 0}}
+        return {"query": {"page": given[1]["query"]["page"] + 1}} if given[2]["body"] else None
+
+
+PAGED = Source(
+    "x",
+    Rest("https://a.example.org/o", paginate=Paginate("page", param="page", size=1), incremental=Incremental("id", "since"), rate=10),
+    "raw",
+)
+OWN = Source("x", Rest("https://a.example.org/o", incremental=Incremental("id"), script="own.star", script_sha256="0", rate=10), "raw")
+DATED = Source("x", Rest("https://a.example.org/v1/{date}", dates=Dates("2029-12-20", 3), absent=(404,), rate=10), "raw")
+
+
+def called(slow: Slow, source: Source, reparse: bool = False, most: int = 200) -> tuple[Ingested, int]:
+    """As the state machine calls it: again, until it is done; in how many calls."""
+    ports = IngestPorts(slow, slow, slow, slow.left, slow.pause, slow.interpreting)
+    for number in range(1, most + 1):
+        slow.ends = slow.now_at + CALL
+        try:
+            return ingest_api(ports, source, {"run_id": "r1"}, reparse), number
+        except (IngestUnfinished, Killed):
+            continue
+    raise AssertionError(f"{most} calls, and {len(slow.archived)} pages")
+
+
+@pytest.mark.parametrize("source", [PAGED, OWN], ids=["declared", "scripted"])
+def test_a_run_of_many_pages_ends_in_the_calls_that_its_pages_take(source: Source) -> None:
+    slow = Slow(pages=4000)
+    done, calls = called(slow, source)
+    assert (done.pages, done.files, done.cursor, len(slow.landed)) == (4001, 4000, "03999", 4000)
+    alone = 4001 * (slow.http + 3 * slow.s3)
+    assert calls <= alone / (CALL - SPARE.total_seconds()) + 1
+    assert (slow.did["ask"], slow.did["read"]) == (4001, 0), "no page is read that was taken before"
+    assert slow.did["records"] in (0, 4001)
+
+
+def test_a_killed_call_loses_no_more_than_what_it_did_since_the_last_note() -> None:
+    undisturbed = Slow(pages=600)
+    called(undisturbed, PAGED)
+    slow = Slow(pages=600, dies_at=4000)
+    called(slow, PAGED)
+    assert slow.landed == undisturbed.landed
+    assert slow.did["ask"] - undisturbed.did["ask"] <= 1
+    assert 0 < slow.did["read"] <= NOTED.total_seconds() / (slow.http + 3 * slow.s3) + 1
+
+
+@pytest.mark.parametrize(("source", "pages"), [(PAGED, 12), (OWN, 12), (DATED, 0)], ids=["declared", "scripted", "dated"])
+def test_a_run_ends_the_same_wherever_it_is_killed(source: Source, pages: int) -> None:
+    def slow(dies_at: int = -1) -> Slow:
+        made = Slow(pages, s3=1.5, http=12.0, dies_at=dies_at)  # so that notes are made, and a run takes some calls
+        made.memory = {"cursor": "2029-12-22"} if source is DATED else {}
+        return made
+
+    undisturbed = slow()
+    wanted, calls = called(undisturbed, source)
+    assert (calls > 1, undisturbed.did["note"] > calls, undisturbed.steps > 80) == (True, True, True)
+    for step in range(1, undisturbed.steps + 1):
+        killed = slow(step)
+        done, _ = called(killed, source)
+        assert replace(done, requests=0) == replace(wanted, requests=0), step
+        assert killed.landed == undisturbed.landed, step
+        assert killed.memory == undisturbed.memory, step
+        assert [page.url for page in killed.archived.values()] == [page.url for page in undisturbed.archived.values()], step
+
+
+def test_the_archive_is_parsed_again_from_its_first_page() -> None:
+    slow = Slow(pages=1500)
+    called(slow, PAGED)
+    slow.did.clear()
+    again, calls = called(slow, replace(PAGED, rest=replace(PAGED.rest, fetched_at="seen")), reparse=True)
+    assert (calls, again.pages, again.files, again.requests) == (1, 1501, 1500, 0)
+    assert (slow.did["read"], slow.did["noted"], slow.did["note"], len(slow.landed)) == (1501, 0, 0, 3000)
+
+
+def test_a_run_whose_declaration_changed_reads_all_of_it_by_the_new_one() -> None:
+    slow = Slow(pages=800)
+    slow.ends = CALL
+    with pytest.raises(IngestUnfinished):
+        ingest_api(IngestPorts(slow, slow, slow, slow.left, slow.pause, slow.interpreting), PAGED, {"run_id": "r1"})
+    before, asked = len(slow.landed), slow.did["ask"]
+    done, _ = called(slow, replace(PAGED, rest=replace(PAGED.rest, fetched_at="seen")))
+    assert (done.files, slow.did["ask"]) == (800, 801), "no page is asked for twice"
+    assert (slow.did["read"], len(slow.landed)) == (asked, 800 + before)
+
+
+def test_a_script_that_goes_round_is_found_out_whichever_call_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(pages=2000)
+    go_on = slow.call
+
+    def call(function: str, *given: Any) -> Any:
+        round_again = function == "next" and given[2]["body"] == [{"id": "01500"}]
+        return {"query": {"page": 3}} if round_again else go_on(function, *given)
+
+    monkeypatch.setattr(slow, "call", call)
+    with pytest.raises(ScriptFailed, match=r"asks for what this run has asked before: .*page=3"):
+        called(slow, OWN)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["declared", "scripted"])
+def test_the_stand_is_kept_beside_the_archive(clients: Clients, shop: Shop, own: bool) -> None:
+    world = scripted(clients, shop, SCRIPT) if own else World(clients, orders(shop))
+    name = world.source.name
+    shop.failing = [shop.answer("/orders", {}, {"Authorization": f"Bearer {TOKEN}"}), as_json({}, 429, **{"Retry-After": "3600"})]
+    with pytest.raises(IngestUnfinished):
+        world.ingest("r1")
+    stood = json.loads(world.objects(f"sales/_pages/{name}/r1/stand.json").popitem()[1])
+    assert (stood["schema"], stood["pages"], stood["files"], stood["cursor"]) == (1, 1, 1, "2030-01-01T01:39:00Z")
+    assert stood["following"]["url"].endswith("limit=100&cursor=100")
+    (key,) = [key for key in world.objects(f"sales/_pages/{name}/r1/0") if key.endswith("00001.json")]
+    clients("s3").delete_object(Bucket=NAMING.bucket("raw"), Key=key)
+    done = world.ingest("r1")
+    assert (done.pages, done.files, done.requests) == (3, 3, 2), "the first page is not read again"
+    assert sorted(int(row["id"]) for row in world.rows()) == list(range(250))
+    assert len(json.loads(world.objects(f"sales/_pages/{name}/last.json").popitem()[1])["prints"]) == 3

@@ -39,6 +39,7 @@ def test_lineage_is_read_where_the_job_left_it_and_put_on_the_bus(world: Estate)
 def test_without_a_bus_nobody_is_asked(world: Estate) -> None:
     tellings = S3Tellings(world.plane, NAMING, "")
     tellings.send(tellings.lineage("sales", RUN, STEP))
+    tellings.send(EVENTS)
     assert world.calls == []
 
 

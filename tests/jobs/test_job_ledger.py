@@ -1,13 +1,23 @@
-"""Which files a run reads: decided without S3."""
+"""Which files a run reads: decided without S3, and then by what runs have left there. No Spark."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import jsonschema  # type: ignore[import-untyped, unused-ignore]
+import pyarrow as pa
 import pytest
 
+from dp_foundation import storage
 from dp_foundation.run import rebuild
+from dp_foundation.run.current import Current, begin, files_of
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
+from meshplane.model.restoring import REBUILD
+from tests.jobs.job_world import World, bucket
 
 A1, A2, B, C = FileVersion("t/a", "1"), FileVersion("t/a", "2"), FileVersion("t/b", "1"), FileVersion("t/c", "1")
 
@@ -128,3 +138,200 @@ def test_what_a_rebuild_takes(reason: str, entries: list[Entry], held: tuple[str
 def test_freshness_is_judged_as_of_the_windows_end_if_that_is_over() -> None:
     assert DAY.judged_at("2026-11-22T06:00:00.123456Z") == DAY.end
     assert DAY.judged_at("2026-11-20T06:00:00.123456Z") == "2026-11-20T06:00:00.123456Z"
+
+
+# ---- two steps of one run that write the same table ----------------------------------------------------------------------------------
+WEB = {"job": "load_web", "reads": [{"table": "web_raw"}], "writes": [{"table": "orders", "mode": "append"}]}
+JOIN = {"reads": [{"table": "a_raw"}, {"table": "b_raw"}], "writes": [{"table": "orders", "mode": "append"}]}
+MINE, TWICE, SHOPS = "load_web", "load_web-2", "load_shop"
+
+
+def _orders(world: World, *raw: str) -> str:
+    for name in raw:
+        world.put(f"{world.raw(name, 'id bigint')}a.csv", "id\n1\n")
+    return world.iceberg("orders", "id bigint").removeprefix("glue_catalog.")
+
+
+def _commit(world: World, orders: str, run_id: str, step: str) -> int:
+    """A step's commit on `main`, without Spark."""
+    said = {"run_id": run_id, **({"meshplane.step": step, "meshplane.write": "1"} if step else {})}
+    table = world.catalog.load_table(orders)
+    table.append(pa.table({"id": pa.array([1], pa.int64())}), snapshot_properties=said)
+    return table.metadata.snapshots[-1].snapshot_id
+
+
+def _begun(world: World, job: Mapping[str, Any], run_id: str, step: str = "", audit: bool = True, **run: Any) -> Current:
+    world.start(job, run_id, **run)
+    current = begin()
+    assert current
+    current.step, current.audit = step or current.step, audit
+    return current
+
+
+def _reads(current: Current, table: str) -> list[str]:
+    return [file.key.rpartition("/")[2] for file in files_of(current.job.tables[table])]
+
+
+def _entries(world: World, job: str = "load") -> dict[str, tuple[str, list[str]]]:
+    """Name of the entry → its state, and the tables that it names."""
+    prefix = f"{world.project}/_runs/_ledger/{job}/"
+    found = {
+        key[len(prefix) : -len(".json")]: storage.read_json(bucket("refined"), key) for key in storage.keys_under(bucket("refined"), prefix)
+    }
+    schema = json.loads((Path(__file__).parents[2] / "schemas" / "ledger.schema.json").read_text())
+    for told in found.values():
+        jsonschema.validate(told, schema)
+    return {name: (told["state"], sorted(told["objects"])) for name, told in found.items() if told}
+
+
+@pytest.mark.parametrize(
+    ("committed", "step", "again"),
+    [
+        (SHOPS, MINE, True),
+        (MINE, MINE, False),
+        (MINE, TWICE, True),
+        (TWICE, TWICE, False),
+        ("", MINE, True),
+    ],
+    ids=["another job's", "its own", "the job's first use", "the job's second use", "nobody's by name"],
+)
+def test_an_intent_comes_true_by_its_own_steps_commit(world: World, committed: str, step: str, again: bool) -> None:
+    """The run is killed after its intent, or its gate says no; what another step of it published proves nothing."""
+    orders = _orders(world, "web_raw")
+    first = _begun(world, WEB, "r1", step)
+    assert _reads(first, "web_raw") == ["a.csv"]
+    first.intend()
+    _commit(world, orders, "r1", committed)
+    assert _reads(_begun(world, WEB, "r2"), "web_raw") == (["a.csv"] if again else [])
+    name = "r1" if step == MINE else f"r1~{step}"
+    assert _entries(world, MINE)[name] == ("intent" if again else "done", ["web_raw"])
+
+
+@pytest.mark.parametrize(("published", "again"), [(SHOPS, True), (MINE, False)])
+def test_a_publish_record_proves_its_own_step(world: World, published: str, again: bool) -> None:
+    _orders(world, "web_raw")
+    first = _begun(world, WEB, "r1")
+    _reads(first, "web_raw")
+    first.intend()
+    storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/publish-{published}.json", {"state": "done"})
+    assert bool(_reads(_begun(world, WEB, "r2"), "web_raw")) is again
+
+
+@pytest.mark.parametrize(
+    ("undone", "again"), [(SHOPS, False), (MINE, True), ("", True)], ids=["another job's", "its own", "nobody's by name"]
+)
+def test_a_rebuild_takes_again_what_a_rollback_took_away_of_this_very_step(world: World, undone: str, again: bool) -> None:
+    orders = _orders(world, "web_raw")
+    kept = _commit(world, orders, "r0", MINE)
+    first = _begun(world, WEB, "r1", audit=False)
+    _reads(first, "web_raw")
+    first.intend()
+    if undone == SHOPS:
+        kept = _commit(world, orders, "r1", MINE)
+    elif undone == MINE:
+        kept = _commit(world, orders, "r1", SHOPS)
+    _commit(world, orders, "r1", undone)
+    first.outputs.append({"table": "orders", "branch": "main"})
+    first.finish()
+    table = world.catalog.load_table(orders)
+    table.manage_snapshots().create_tag(table.metadata.snapshots[-1].snapshot_id, "kept").commit()
+    world.catalog.load_table(orders).manage_snapshots().rollback_to_snapshot(kept).commit()
+    window = json.dumps({"table": "orders", "from": "2000-01-01", "until": "2100-01-01"})
+    assert bool(_reads(_begun(world, WEB, "r2", params={REBUILD: window}), "web_raw")) is again
+
+
+@pytest.mark.parametrize(
+    ("left", "stood"),
+    [
+        ({SHOPS: "published", MINE: "intent"}, False),
+        ({SHOPS: "published", MINE: "failed"}, False),
+        ({SHOPS: "published", MINE: "nothing"}, True),
+        ({SHOPS: "intent", MINE: "published"}, True),
+        ({MINE: "published", TWICE: "failed"}, False),
+        ({MINE: "published", TWICE: "published"}, True),
+        ({SHOPS: "published"}, True),
+        ({SHOPS: "failed"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("known", ["by its commit", "by its publish record"])
+def test_a_claim_stands_when_every_step_that_may_have_made_it_does(world: World, left: dict[str, str], stood: bool, known: str) -> None:
+    """Where the job left no record, it had another name when it claimed: whoever read the quarantine tells then."""
+    orders = _orders(world, "web_raw")
+    for step, state in left.items():
+        published = state == "published"
+        outputs = [{"table": "orders", "branch": "audit_r1_0_0"}] if state in ("published", "failed") else []
+        record = {"job": step.removesuffix("-2"), "step": step, "state": "done" if published else state, "outputs": outputs}
+        record["inputs"] = [{"table": "orders_quarantine", "snapshot": 1}]
+        storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/{step}.json", record)
+        if published and known == "by its commit":
+            _commit(world, orders, "r1", step)
+        elif published:
+            storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/publish-{step}.json", {"state": "done", "tables": []})
+    current = _begun(world, WEB, "r2")
+    assert current.stands("r1", current.job.tables["orders"]) is stood
+
+
+# ---- a batch that a gate turns away --------------------------------------------------------------------------------------------------
+def test_a_rejection_marks_the_files_of_its_own_table(world: World) -> None:
+    _orders(world, "a_raw", "b_raw")
+    first = _begun(world, JOIN, "r1")
+    assert (_reads(first, "a_raw"), _reads(first, "b_raw")) == (["a.csv"], ["a.csv"])
+    first.reject("b_raw: no", "b_raw")
+    assert _entries(world) == {"r1": ("rejected", ["b_raw"])}
+    again = _begun(world, JOIN, "r2")
+    assert (_reads(again, "a_raw"), _reads(again, "b_raw")) == (["a.csv"], [])
+
+
+def test_what_was_committed_before_a_rejection_stays_consumed(world: World) -> None:
+    """A script that reads and writes one table after the other, past any gate of its outputs: its first commit stands on `main`."""
+    orders = _orders(world, "a_raw", "b_raw")
+    for attempt in (0, 1):
+        first = _begun(world, JOIN, "r1", audit=False, attempt=attempt)
+        _reads(first, "a_raw")
+        if attempt == 0:
+            first.intend()
+            _commit(world, orders, "r1", "load")
+        _reads(first, "b_raw")
+        first.reject("b_raw: no", "b_raw")
+        assert _entries(world) == {"r1": ("intent", ["a_raw"]), "r1~load~rejected": ("rejected", ["b_raw"])}
+    again = _begun(world, JOIN, "r2", audit=False)
+    assert (_reads(again, "a_raw"), _reads(again, "b_raw")) == ([], [])
+
+
+def test_a_script_that_goes_on_after_a_rejection_consumes_no_rejected_file_and_forgets_no_rejection(world: World) -> None:
+    _orders(world, "a_raw", "b_raw", "c_raw")
+    first = _begun(world, JOIN, "r1", audit=False)
+    for table in ("b_raw", "c_raw"):
+        _reads(first, table)
+        first.reject(f"{table}: no", table)
+    assert _entries(world) == {"r1": ("rejected", ["b_raw", "c_raw"])}
+    _reads(first, "a_raw")
+    first.intend()
+    first.outputs.append({"table": "orders", "branch": "main"})
+    first.finish()
+    assert _entries(world) == {"r1": ("done", ["a_raw"]), "r1~load~rejected": ("rejected", ["b_raw", "c_raw"])}
+    again = _begun(world, JOIN, "r2")
+    assert [_reads(again, table) for table in ("a_raw", "b_raw", "c_raw")] == [[], [], []]
+
+
+def test_the_next_attempt_reads_and_judges_a_rejected_batch_again(world: World) -> None:
+    _orders(world, "a_raw", "b_raw")
+    first = _begun(world, JOIN, "r1", audit=False)
+    _reads(first, "b_raw")
+    first.reject("b_raw: no", "b_raw")
+    second = _begun(world, JOIN, "r1", audit=False, attempt=1)
+    assert (_reads(second, "a_raw"), _reads(second, "b_raw")) == (["a.csv"], ["a.csv"])
+    second.intend()
+    assert _entries(world) == {"r1": ("intent", ["a_raw", "b_raw"])}, "the batch is good by today's rules"
+    again = _begun(world, JOIN, "r2", audit=False)
+    assert (_reads(again, "a_raw"), _reads(again, "b_raw")) == (["a.csv"], ["a.csv"])
+
+
+def test_a_table_without_files_that_is_rejected_marks_no_others(world: World) -> None:
+    _orders(world, "a_raw")
+    first = _begun(world, JOIN, "r1")
+    _reads(first, "a_raw")
+    first.reject("b: the table at snapshot 1 is rejected", "b")
+    assert _entries(world) == {}

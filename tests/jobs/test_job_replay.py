@@ -9,6 +9,7 @@ import pytest
 
 from dp_foundation.builtin import files, merge, replay
 from dp_foundation.errors import ConfigError, DataError
+from dp_foundation.run.current import begin
 from meshplane.model.quarantine import REPLAY
 from meshplane.model.rules import Rule
 from tests.jobs.job_world import World, bucket
@@ -160,6 +161,54 @@ def test_rows_of_a_drop_are_appended_once(world: World, spark: Any) -> None:
         _replayed(world, run_id, job)
         assert [row[0] for row in world.rows(orders)] == [1, 2]
     assert [(row["replayed_by"], row["source_position"]) for row in kept(world, quarantine)] == [("r2", 2)]
+
+
+SHOP = JOB | {"job": "load_shop"}
+WEB = {**JOB, "job": "load_web", "reads": [{"table": "web"}], "with": {"map": {"id": "number", "amount": "price", "currency": "coin"}}}
+
+
+def _two_sources(world: World) -> tuple[str, str]:
+    """A row of each source lands, one of each is kept out for its currency; then the rule is wider. The table, its quarantine."""
+    prefix, orders, quarantine = landing(world, CURRENCIES)
+    web = world.raw("web", "number string, price string, coin string", delimiter=";")
+    world.put(f"{prefix}a.csv", "id;amount;currency;at\n1;1;EUR;\n2;2;XXX;\n")
+    world.put(f"{web}a.csv", "number;price;coin\n11;11;EUR\n12;12;XXX\n")
+    for job in (SHOP, WEB):
+        world.start(job)
+        merge.run()
+        world.ends()
+    judged(world, WIDER)
+    assert [row[0] for row in world.rows(orders)] == [1, 11]
+    return orders, quarantine
+
+
+def _marks(world: World, quarantine: str) -> dict[str, str]:
+    return {row["source_object"].split("/")[-2]: row["replayed_by"] for row in kept(world, quarantine)}
+
+
+def test_each_of_two_jobs_into_one_table_takes_the_rows_of_its_own_source(world: World, spark: Any) -> None:
+    orders, quarantine = _two_sources(world)
+    for job in (SHOP, WEB):
+        _replayed(world, "r2", job)
+    assert sorted((row[0], int(row[1])) for row in world.rows(orders)) == [(1, 1), (2, 2), (11, 11), (12, 12)]
+    assert _marks(world, quarantine) == {"raw": "r2", "web": "r2"}
+    assert [world.outbox("r2", step)["outputs"][0]["rows_added"] for step in ("load_shop", "load_web")] == [1, 1]
+
+
+def test_a_claim_of_a_job_that_was_killed_is_void_though_the_runs_other_job_is_on_main(world: World, spark: Any) -> None:
+    orders, quarantine = _two_sources(world)
+    _replayed(world, "r2", SHOP)
+    world.start(WEB, "r2", params={REPLAY: json.dumps({"table": "orders"})})
+    current = begin()
+    assert current
+    replay.rows(spark, current.job.tables["web"], current.job.tables["orders"], replay.Asked())
+    world.end()
+    assert _marks(world, quarantine) == {"raw": "r2", "web": "r2"}
+    assert world.outbox("r2", "load_web")["state"] == "intent", "who claims has left a record"
+    for job in (SHOP, WEB):
+        _replayed(world, "r3", job)
+    assert sorted(row[0] for row in world.rows(orders)) == [1, 2, 11, 12]
+    assert _marks(world, quarantine) == {"raw": "r2", "web": "r3"}
 
 
 def test_an_ordinary_run_and_another_tables_replay_read_files(world: World, spark: Any) -> None:

@@ -174,12 +174,36 @@ def test_every_event_is_one_by_the_standards_own_schemas(use: str, state: str) -
     assert all(datetime.fromisoformat(event["eventTime"]).tzinfo for event in made)
 
 
+def killed(state: str = "FAILED", **more: Any) -> JobRun:
+    run = {"project": "sales", "run_id": RUN.run_id, "pipeline": RUN.pipeline}
+    run |= {"window_start": RUN.window_start, "window_end": RUN.window_end}
+    times = {"started": "2030-01-02T03:00:00Z", "ended": "2030-01-02T04:00:00Z"}
+    told: dict[str, Any] = {"job": "f01-sales-load_orders-dev", "run": run, "step": "load_orders", "error": "killed", **times, **more}
+    return JobRun(job_run_id="jr_1", state=state, **told)
+
+
 @pytest.mark.parametrize("state", ["FAILED", "STOPPED"])
 def test_the_end_that_the_plane_writes_for_a_job_that_was_killed_is_one_too(state: str) -> None:
-    ended = JobRun("f01-sales-load_orders-dev", "jr_1", state, ended="2030-01-02T04:00:00Z")
-    _, last = completed(events(MERGE, RUN, record("intent", ended="")), ended)
-    assert last["eventType"] == {"FAILED": "FAIL", "STOPPED": "ABORT"}[state]
-    assert faults(last) == []
+    begun, last = completed(events(MERGE, RUN, record("intent", ended="")), killed(state))
+    assert (begun["eventType"], last["eventType"]) == ("START", {"FAILED": "FAIL", "STOPPED": "ABORT"}[state])
+    assert last["run"]["facets"]["errorMessage"]["message"] == "killed"
+    assert [*faults(begun), *faults(last)] == []
+
+
+@pytest.mark.parametrize("job", ["load_orders", "load-orders-dev"])
+@pytest.mark.parametrize(
+    "run",
+    [RUN, Run("daily-1", "sales", "daily"), Run("load_orders-1", "sales")],
+    ids=["window", "pipeline", "job alone"],
+)
+def test_what_the_plane_tells_of_a_job_that_wrote_nothing_is_what_the_job_would_have_told(run: Run, job: str) -> None:
+    told = {key: getattr(run, key) for key in ("run_id", "project", "pipeline", "window_start", "window_end")}
+    ended = killed(job=f"f01-sales-{job}-dev", run=told, step=f"{job}-2", attempt=1, round=2)
+    one = {"step": f"{job}-2", "attempt": 1, "round": 2, "started": ended.started, "ended": ended.ended, "error": ended.error}
+    theirs = events(replace(MERGE, name=job), run, record("failed", inputs=[], outputs=[], verdicts=[], **one))
+    made = completed([], ended)
+    assert list(made) == theirs
+    assert [fault for event in made for fault in faults(event)] == []
 
 
 @pytest.mark.parametrize(

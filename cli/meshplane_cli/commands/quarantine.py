@@ -46,7 +46,7 @@ def show_rows(
     tables = Tables(found)
     kept = tables.arrow(tables.find(project, f"{name}{ENDING}"), None, None).to_pylist()
     kept = [row for row in kept if _meant(row, reason, run)]
-    states = {claim: _state(found, project, claim) for claim in {row["replayed_by"] or "" for row in kept}}
+    states = {claim: _state(found, project, name, claim) for claim in {row["replayed_by"] or "" for row in kept}}
     kept.sort(key=lambda row: (str(row["source_object"]), row["source_position"] or 0, row["row"]))
     told = [{**row, "state": states[row["replayed_by"] or ""]} for row in kept]
     groups = Counter((each["entity"], each["column"], each["rule"], each["mode"], row["state"]) for row in told for each in row["reasons"])
@@ -97,16 +97,23 @@ def _meant(row: dict[str, Any], reason: str, run: str) -> bool:
     return named and run in ("", row["run_id"])
 
 
-def _state(found: Target, project: str, run_id: str) -> str:
-    """waiting, replayed, or claimed: by a run that has published nothing, which the next replay takes over."""
+def _state(found: Target, project: str, table: str, run_id: str) -> str:
+    """waiting, replayed, or claimed: by a run with a step that read the quarantine and is not published; the next replay takes that over."""
     if not run_id:
         return "waiting"
     bucket, prefix = found.naming.bucket("refined"), f"{found.naming.of('runs_prefix', project=project)}{run_id}/"
     keys = keys_under(found, bucket, prefix)
     notes = read_all(found, bucket, [key for key in keys if key.startswith(f"{prefix}publish-")])
     records = read_all(found, bucket, [key for key in keys if not key.startswith(f"{prefix}publish-")])
-    on_main = any(each.get("state") == "done" and any(o["branch"] == "main" for o in each.get("outputs", ())) for each in records)
-    return "replayed" if on_main or any(note.get("state") == "done" for note in notes) else "claimed"
+    published = {note.get("step") for note in notes if note.get("state") == "done"}
+    taking = [each for each in records if any(one.get("table") == f"{table}{ENDING}" for one in each.get("inputs", ()))]
+    stands = [
+        each.get("step") in published
+        or each.get("state") == "nothing"
+        or (each.get("state") == "done" and all(output["branch"] == "main" for output in each.get("outputs", ())))
+        for each in taking
+    ]
+    return "replayed" if stands and all(stands) else "claimed"
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:

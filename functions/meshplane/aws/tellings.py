@@ -32,8 +32,8 @@ class S3Tellings:
         return list(json.loads(text)["events"]) if text else []
 
     def send(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """One request: a step has two events."""
-        if not events:
+        """One request: a step has two events. None where the domain names no bus."""
+        if not events or not self._bus:
             return
         named = {"Source": EVENT_SOURCE, "DetailType": RUN_EVENT, "EventBusName": self._bus}
         with translated("events:PutEvents", self._bus):

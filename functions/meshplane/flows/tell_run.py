@@ -6,13 +6,28 @@ Telemetry stops nothing: what cannot be read or sent is named in the log line, a
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from meshplane.errors import PlaneError
+from meshplane.model.naming import patterns
 from meshplane.model.runs import GLUE_STATUS, JobRun
 from meshplane.ports import Executions
+
+# As the job library names itself and makes its ids (`lineage.records`): what the plane tells in its place is to be the same.
+PRODUCER = "https://github.com/meshplane/meshplane"
+SPEC = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, PRODUCER)
+_FACETS = "https://openlineage.io/spec/facets/"
+_SCHEMAS: Mapping[str, str] = {
+    "errorMessage": "1-0-1/ErrorMessageRunFacet",
+    "nominalTime": "1-0-1/NominalTimeRunFacet",
+    "parent": "1-2-0/ParentRunFacet",
+}
+Event = dict[str, Any]
 
 
 class Tellings(Protocol):
@@ -76,11 +91,54 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def completed(events: Sequence[Mapping[str, Any]], ended: JobRun) -> Sequence[Mapping[str, Any]]:
-    """With an end where the job could not write one itself: it was killed, stopped or timed out."""
-    if len(events) != 1 or GLUE_STATUS.get(ended.state) in (None, "SUCCEEDED"):
-        return events
+    """This attempt's events, with an end where the job could not write one itself: it was killed, stopped or timed out. Killed before its
+    first commit it has not even written that it began. Events of another attempt in their place are told at that one's end."""
+    start = begun(ended)
+    own = [event for event in events if not start or event["run"]["runId"] == start["run"]["runId"]]
+    if len(own) > 1 or GLUE_STATUS.get(ended.state) in (None, "SUCCEEDED") or not (own or start):
+        return own
+    first = own[0] if own else start
+    run = dict(first["run"])
+    if ended.error:
+        run["facets"] = {**run.get("facets", {}), **_facet("errorMessage", message=ended.error, programmingLanguage="python")}
     kind = "ABORT" if GLUE_STATUS[ended.state] == "ABORTED" else "FAIL"
-    return (*events, {**events[0], "eventType": kind, "eventTime": ended.ended or events[0]["eventTime"]})
+    return (first, {**first, "eventType": kind, "eventTime": ended.ended or first["eventTime"], "run": run})
+
+
+def begun(ended: JobRun) -> Event:
+    """The START of a job run, by what Glue knows of it; empty for one that is not called as our jobs are."""
+    project, run_id, pipeline, start, end = (
+        str(ended.run.get(key) or "") for key in ("project", "run_id", "pipeline", "window_start", "window_end")
+    )
+    parts = {"abbr": "(?P<abbr>[a-z0-9]+)", "project": re.escape(project), "job": "(?P<job>.+)", "env": "(?P<env>[a-z0-9]+)"}
+    named = re.fullmatch(patterns()["job"].format(**parts), ended.job)
+    if named is None:
+        return {}
+    namespace = f"meshplane://{named['abbr']}-{named['env']}"
+    told: Event = {}
+    if pipeline:
+        told |= _facet("parent", run={"runId": _id(run_id)}, job={"namespace": namespace, "name": f"{project}.{pipeline}"})
+    if start:
+        told |= _facet("nominalTime", nominalStartTime=start, nominalEndTime=end)
+    return {
+        "eventType": "START",
+        "eventTime": ended.started or ended.ended,
+        "run": {"runId": _id(f"{run_id}/{ended.step or named['job']}/{ended.round}_{ended.attempt}"), "facets": told},
+        "job": {"namespace": namespace, "name": f"{project}.{named['job']}"},
+        "producer": PRODUCER,
+        "schemaURL": SPEC,
+        "inputs": [],
+        "outputs": [],
+    }
+
+
+def _id(text: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, text))
+
+
+def _facet(name: str, **content: Any) -> Event:
+    file = _SCHEMAS[name]
+    return {name: {"_producer": PRODUCER, "_schemaURL": f"{_FACETS}{file}.json#/$defs/{file.partition('/')[2]}", **content}}
 
 
 def _read(text: str | None) -> Mapping[str, Any]:

@@ -54,23 +54,26 @@ def rows(spark: Any, source: Table, target: Table, wanted: Asked) -> Any:
     if place is None or current is None:
         raise ConfigError(f"{target.logical} has no quarantine to replay; mend: give it a contract that keeps rows aside, and publish")
     spark.catalog.refreshTable(place.identifier)
+    # Before the claim: a claim without any record could not be told from that of another job in this run.
+    current.intend()
     quarantine.claim(spark, place, _waiting(spark, current, place, source, target, wanted), current.run.run_id)
     spark.catalog.refreshTable(place.identifier)
     # At one snapshot: landing writes to the quarantine while these rows are in use.
     found = spark.sql(f"SELECT snapshot_id FROM {place.identifier}.refs WHERE name = 'main'").first()  # noqa: S608  our own table
     held = spark.read.option("snapshot-id", str(found[0])).table(place.identifier) if found else spark.table(place.identifier)
     current.saw(f"{target.logical}{quarantine.ENDING}", found[0] if found else None)
-    waiting = held.where(held["replayed_by"] == current.run.run_id)
+    # Another job of this run may have claimed rows of a source of its own, which have other columns.
+    waiting = held.where(held["replayed_by"] == current.run.run_id).where(_came(source))
     return _parsed(waiting, source, _undeclared(waiting, source) if arriving.asked(target) else ())
 
 
 def _waiting(spark: Any, current: Current, place: Target, source: Table, target: Table, wanted: Asked) -> str:
     """The rows to claim, as a condition: unclaimed or claimed in vain, from this source, as asked for."""
     own = current.run.run_id
-    claims = spark.sql(f"SELECT DISTINCT replayed_by FROM {place.identifier} WHERE replayed_by NOT IN ('', '{own}')")  # noqa: S608
+    came = _came(source)
+    claims = spark.sql(f"SELECT DISTINCT replayed_by FROM {place.identifier} WHERE replayed_by NOT IN ('', '{own}') AND {came}")  # noqa: S608
     void = [row[0] for row in claims.collect() if not current.stands(row[0], target)]
     free = ", ".join(_text(claim) for claim in ("", own, *void))
-    came = f"source_object = {_text(f'{source.database}.{source.name}')}" if source.is_iceberg else _under(source.location)
     parts = [f"replayed_by IN ({free})", came, f"NOT {_LINES}"]
     if wanted.reason:
         what = _text(wanted.reason)
@@ -86,8 +89,11 @@ def _waiting(spark: Any, current: Current, place: Target, source: Table, target:
 _LINES = f"""startswith(row, '{{"{landing.LINE}":')"""
 
 
-def _under(location: str) -> str:
-    bucket, prefix = storage.split(location)
+def _came(source: Table) -> str:
+    """The rows that came from this source, as a condition."""
+    if source.is_iceberg:
+        return f"source_object = {_text(f'{source.database}.{source.name}')}"
+    bucket, prefix = storage.split(source.location)
     return f"startswith(regexp_replace(source_object, '^s3[an]?://', ''), {_text(f'{bucket}/{prefix}')})"
 
 

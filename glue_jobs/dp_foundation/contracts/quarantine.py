@@ -1,7 +1,8 @@
 """The quarantine of a table, `{project}_{table}_quarantine`: an Iceberg table of the plane's, which landing fills and `replay` empties.
 
 A row stands there once, however often its file is read: it is told by its source object, its position there and its text. Who takes rows up
-again (`builtin.replay`) claims them first: a claim counts once that run's rows are published, until then the next replay takes them too.
+again (`builtin.replay`) claims them first: a claim counts once the rows of the step that made it are published, until then the next replay
+takes them too.
 """
 
 from __future__ import annotations

@@ -21,11 +21,13 @@ from dp_foundation.errors import FoundationError
 from dp_foundation.iceberg import metadata
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run import rebuild
-from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
+from dp_foundation.run.ledger import Entry, FileVersion, entry, intended, is_data, listed, select
 
 if TYPE_CHECKING:
     from dp_foundation.quality.tally import Tally
     from dp_foundation.run.gates import Written
+
+Step = tuple[str, str]  # run id and step: who commits. Two steps of one run may write the same table
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Current:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""
-    noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names
+    noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names, by this attempt or an earlier one
     round: int = 0
     audit: bool = False
     branches: dict[str, str] = field(default_factory=dict)  # identifier → the branch that this step writes; empty where it was published
@@ -53,7 +55,8 @@ class Current:
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     quarantined: dict[str, int] = field(default_factory=dict)  # table → rows that landing kept out
     turned_away: dict[str, Tally] = field(default_factory=dict)  # table → what they broke, by rule
-    ancestry: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # table → run ids on `main`, looked up once
+    ancestry: dict[tuple[str, str], frozenset[Step]] = field(default_factory=dict)  # table → who committed to `main`, looked up once
+    rejected: dict[str, str] = field(default_factory=dict)  # raw table → why its batch was turned away
 
     # --- what is read -----------------------------------------------------------------------------------------------------------
 
@@ -63,6 +66,7 @@ class Current:
             prefix = self._ledger_prefix()
             entries = [entry(raw) for raw in storage.read_all_json(self._bucket, storage.keys_under(self._bucket, prefix))]
             own, window = (self.run.run_id, self.step), rebuild.asked(self.run, self.job)
+            self.noted = self.noted or intended(entries, own)
             if window is None:
                 taken = select(table.logical, present, entries, own, self._landed)
             else:
@@ -110,11 +114,11 @@ class Current:
         """A commit stands on its branch."""
         self.outputs.append(output)
 
-    def reject(self, reason: str) -> None:
-        """The gate of a raw table turned its batch away: mark the files, so that no later run takes them before a reset. Those that are
-        read again were taken before, and stay as they are."""
-        if rebuild.asked(self.run, self.job) is None:
-            self._write_ledger("rejected", reason)
+    def reject(self, reason: str, table: str) -> None:
+        """The gate of this raw table turned its batch away: mark its files, and no other table's, so that no later run takes them before a
+        reset. Those that are read again were taken before, and stay as they are."""
+        self.rejected[table] = reason
+        self._write_rejected(alone=not self.noted)
         self.finish(reason[:2000])
 
     # --- how it ends ------------------------------------------------------------------------------------------------------------
@@ -161,34 +165,44 @@ class Current:
         """Whether another run's intent came true; if so it is written down as done, so that it is asked for once."""
         if not open_intent.outputs:
             return False
-        on_main = all(self._holds(where, open_intent.run_id) for where in open_intent.outputs)
-        if not on_main and not self._published(open_intent):
+        on_main = all(self._holds(where, (open_intent.run_id, open_intent.step)) for where in open_intent.outputs)
+        if not on_main and not self._published((open_intent.run_id, open_intent.step)):
             return False
         done = Entry("done", open_intent.run_id, open_intent.step, now(), open_intent.files, open_intent.outputs)
         storage.write_json(self._bucket, self._ledger_key(done.run_id, done.step), done.as_json())
         return True
 
     def stands(self, run_id: str, table: Table) -> bool:
-        """Whether what another run wrote to the table is on `main`, or that run ended with nothing to write there."""
-        if self._holds((table.database, table.name), run_id):
-            return True
-        prefix = f"{self._prefix}{run_id}/"
-        for record in storage.read_all_json(self._bucket, [k for k in storage.keys_under(self._bucket, prefix) if "/publish-" not in k]):
-            if record.get("job") != self.job.name:
-                continue
-            outputs = [output for output in record.get("outputs", ()) if output.get("table") == table.logical]
-            if record.get("state") in ("done", "nothing") and all(output.get("branch") == "main" for output in outputs):
-                return True
-            note = storage.read_json(self._bucket, f"{prefix}publish-{record.get('step')}.json")
-            if outputs and note is not None and note.get("state") == "done":
-                return True
-        return False
+        """Whether what another run claimed of this job's rows is on `main`, or that run ended with nothing to write there. A claim names no
+        step, so every step that may have made it has to stand: those of this job, or, where it has left no record there (it had another
+        name), those that read the table's quarantine."""
+        from dp_foundation.contracts.quarantine import ENDING
 
-    def _holds(self, where: tuple[str, str], run_id: str) -> bool:
+        prefix, claimed = f"{self._prefix}{run_id}/", f"{table.logical}{ENDING}"
+        keys = [key for key in storage.keys_under(self._bucket, prefix) if "/publish-" not in key]
+        records = storage.read_all_json(self._bucket, keys)
+        ours = [one for one in records if one.get("job") == self.job.name]
+        ours = ours or [one for one in records if any(read.get("table") == claimed for read in one.get("inputs", ()))]
+        return bool(ours) and all(self._stands(run_id, one, table) for one in ours)
+
+    def _stands(self, run_id: str, record: dict[str, Any], table: Table) -> bool:
+        step = str(record.get("step"))
+        if self._holds((table.database, table.name), (run_id, step)):
+            return True
+        outputs = [output for output in record.get("outputs", ()) if output.get("table") == table.logical]
+        if record.get("state") in ("done", "nothing") and all(output.get("branch") == "main" for output in outputs):
+            return True
+        return bool(outputs) and self._published((run_id, step))
+
+    def _holds(self, where: tuple[str, str], step: Step) -> bool:
+        """Whether `main` has a commit of this step. One that names no step proves nothing: what it may have brought is read again."""
+        return step in self._on_main(where)
+
+    def _on_main(self, where: tuple[str, str]) -> frozenset[Step]:
         if where not in self.ancestry:
             table = metadata.load(*where)
-            self.ancestry[where] = frozenset(s.summary.get("run_id", "") for s in table.ancestry()) if table else frozenset()
-        return run_id in self.ancestry[where]
+            self.ancestry[where] = frozenset(map(_committer, table.ancestry())) if table else frozenset()
+        return self.ancestry[where]
 
     def _holds_once(self, consumed: Entry) -> bool:
         """Whether reading an entry's files again would put their rows into a table twice: this job appends, the run was published, and no
@@ -197,27 +211,39 @@ class Current:
         places = {(t.database, t.name) for name in appended if (t := self.job.tables[name]).is_iceberg}
         if not places or (consumed.state == "intent" and not self._landed(consumed)):
             return False
-        return not all(self._rolled_back(where, consumed.run_id) for where in places)
+        return not all(self._rolled_back(where, (consumed.run_id, consumed.step)) for where in places)
 
-    def _rolled_back(self, where: tuple[str, str], run_id: str) -> bool:
-        """The run's commit is in the table, and not on `main`. One that has expired proves nothing."""
+    def _rolled_back(self, where: tuple[str, str], step: Step) -> bool:
+        """The step's commit is in the table, and not on `main`. One that has expired proves nothing; one that names no step may be its."""
         table = metadata.load(*where)
-        written = table is not None and any(s.summary.get("run_id") == run_id for s in table.snapshots.values())
-        return written and not self._holds(where, run_id)
+        may_be = {step, (step[0], "")}
+        written = table is not None and not may_be.isdisjoint(map(_committer, table.snapshots.values()))
+        return written and may_be.isdisjoint(self._on_main(where))
 
-    def _published(self, open_intent: Entry) -> bool:
-        """Snapshots expire: a run that was published long ago is known by its publish record."""
-        note = storage.read_json(self._bucket, f"{self._prefix}{open_intent.run_id}/publish-{open_intent.step}.json")
+    def _published(self, step: Step) -> bool:
+        """Snapshots expire: a step that was published long ago is known by its publish record."""
+        note = storage.read_json(self._bucket, f"{self._prefix}{step[0]}/publish-{step[1]}.json")
         return note is not None and note.get("state") == "done"
 
-    def _write_ledger(self, state: str, reason: str = "") -> None:
-        if not any(self.files.values()):
+    def _write_ledger(self, state: str) -> None:
+        """What the step means to consume, or has: nothing of what a gate turned away, whose entry gives way to this one."""
+        files = {table: found for table, found in self.files.items() if found and table not in self.rejected}
+        if not files:
             return
+        self._write_rejected(alone=False)
         tables = [self.job.tables[w.table] for w in self.job.writes]
         outputs = tuple(self._on_branches()) or tuple((t.database, t.name) for t in tables if t.is_iceberg)
-        files = {t: f for t, f in self.files.items() if f}
-        value = Entry(state, self.run.run_id, self.step, now(), files, outputs, reason=reason)
+        value = Entry(state, self.run.run_id, self.step, now(), files, outputs)
         storage.write_json(self._bucket, self._ledger_key(self.run.run_id, self.step), value.as_json())
+
+    def _write_rejected(self, alone: bool) -> None:
+        """All that gates turned away in this step, in its entry, or beside it where that tells of other files."""
+        files = {table: self.files[table] for table in self.rejected if self.files.get(table)}
+        if not files or rebuild.asked(self.run, self.job) is not None:
+            return
+        value = Entry("rejected", self.run.run_id, self.step, now(), files, reason="; ".join(self.rejected[table] for table in files))
+        key = self._ledger_key(self.run.run_id, self.step) if alone else self._ledger_key(self.run.run_id, f"{self.step}~rejected")
+        storage.write_json(self._bucket, key, value.as_json())
 
     def _record(self, error: str = "") -> None:
         inputs: list[dict[str, Any]] = [
@@ -307,6 +333,10 @@ def files_of(table: Table, taken: Callable[[str], bool] = lambda key: True) -> l
     present = [listed(item) for item in storage.versions_under(bucket, prefix) if is_data(item["Key"], prefix) and taken(item["Key"])]
     current = begin()
     return current.take(table, present) if current else sorted(present)
+
+
+def _committer(snapshot: metadata.Snapshot) -> Step:
+    return snapshot.summary.get("run_id", ""), snapshot.summary.get("meshplane.step", "")
 
 
 def now() -> str:

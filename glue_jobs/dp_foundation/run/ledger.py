@@ -1,10 +1,11 @@
 """The ledger: which versions of which raw files a job has consumed. Readers choose by it, `run.current` writes it.
 
-One object per run, `{refined}/{project}/_runs/_ledger/{job}/{run_id}.json` (`schemas/ledger.schema.json`). It is written as `intent` before
-the run's first commit and as `done` when the run has ended well; a run that wrote to a branch leaves its intent, since its publication is
-to come. An intent counts as consumed when the run's snapshot stands in `main`'s ancestry of every table that it names: so a crash, and a
-branch that is never published, lose nothing. `rejected`: the gate of the raw table turned the batch away; it is read again only after a
-reset. `reset` entries void earlier ones.
+One object per step, `{refined}/{project}/_runs/_ledger/{job}/{run_id}.json` (`schemas/ledger.schema.json`): written as `intent` before the
+step's first commit and as `done` when it has ended well; one that wrote to a branch leaves its intent, since its publication is to come.
+An intent counts as consumed when the step's snapshot stands in `main`'s ancestry of every table that it names: so a crash, and a branch
+that is never published, lose nothing, whatever another step of that run brought to the same table. `rejected`: the gate of the raw table
+turned the batch away; it is read again only after a reset. It stands beside the step's entry where that tells of other tables' files.
+`reset` entries void earlier ones.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ def valid(entries: Iterable[Entry]) -> list[Entry]:
     return [
         e for e in known if e.state != "reset" and not any(r.recorded >= e.recorded and (not r.runs or e.run_id in r.runs) for r in resets)
     ]
+
+
+def intended(entries: Iterable[Entry], own: tuple[str, str]) -> tuple[str, ...]:
+    """The raw tables that the entry of this very step (run id, step) says it meant to consume, in an attempt before this one."""
+    return next((tuple(e.files) for e in valid(entries) if (e.run_id, e.step) == own and e.state in ("intent", "done")), ())
 
 
 def select(

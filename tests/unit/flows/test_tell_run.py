@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from meshplane.errors import Denied
-from meshplane.flows.tell_run import Told, tell_run
+from meshplane.flows.tell_run import Told, begun, tell_run
 from meshplane.model.runs import JobRun
 from tests.unit.flows.run_fakes import FakeClock, FakeExecutions
 
-EVENT = {"detail": {"jobName": "f01-sales-load-dev", "jobRunId": "jr_1", "state": "SUCCEEDED"}}
-START = {"eventType": "START", "eventTime": "2030-01-01T00:00:00Z", "run": {"runId": "u"}}
+JOB = "f01-sales-load-dev"
+EVENT = {"detail": {"jobName": JOB, "jobRunId": "jr_1", "state": "SUCCEEDED"}}
+RUN = {"project": "sales", "run_id": "daily-1", "pipeline": "daily"}
+ENDED = JobRun(JOB, "jr_1", "FAILED", RUN, "load", 1, "2030-01-01T00:30:00Z", "2030-01-01T01:00:00Z")
+START = {"eventType": "START", "eventTime": "2030-01-01T00:31:00Z", "run": {"runId": begun(ENDED)["run"]["runId"]}}
 VERDICTS = [
     {"table": "orders", "quarantined": 2, "results": [{"outcome": "passed"}, {"outcome": "failed"}]},
     {"table": "items", "results": [{"outcome": "error"}]},
@@ -52,10 +55,7 @@ class Left:
 
 def told(left: Left, state: str = "SUCCEEDED", **more: Any) -> Told:
     executions = FakeExecutions(FakeClock())
-    run = {"project": "sales", "run_id": "daily-1", "pipeline": "daily"}
-    executions.job_runs["jr_1"] = JobRun(
-        **{"job": "x", "job_run_id": "jr_1", "state": state, "run": run, "step": "load", "attempt": 1, **more}
-    )
+    executions.job_runs["jr_1"] = replace(ENDED, state=state, **more)
     return tell_run(executions, left, EVENT)
 
 
@@ -74,9 +74,44 @@ def test_its_lineage_is_sent_as_it_stands() -> None:
 @pytest.mark.parametrize(("state", "kind"), [("TIMEOUT", "FAIL"), ("FAILED", "FAIL"), ("STOPPED", "ABORT")])
 def test_a_job_that_was_killed_gets_the_end_that_it_could_not_write(state: str, kind: str) -> None:
     left = Left(json.dumps({**RECORD, "state": "intent"}), [START])
-    found = told(left, state, ended="2030-01-01T01:00:00Z")
-    assert left.sent[1] == {**START, "eventType": kind, "eventTime": "2030-01-01T01:00:00Z"}
+    found = told(left, state)
+    assert left.sent == [START, {**START, "eventType": kind, "eventTime": "2030-01-01T01:00:00Z"}]
     assert found.metrics == {}, "nobody knows what it read and wrote"
+
+
+@pytest.mark.parametrize(("state", "kind"), [("TIMEOUT", "FAIL"), ("FAILED", "FAIL"), ("STOPPED", "ABORT")])
+def test_a_job_that_was_killed_before_its_first_commit_has_begun_and_failed(state: str, kind: str) -> None:
+    left = Left(None)
+    assert told(left, state, error="out of memory").events == 2
+    first, last = left.sent
+    assert (first["eventType"], first["eventTime"], first["run"]["runId"]) == ("START", "2030-01-01T00:30:00Z", START["run"]["runId"])
+    assert (last["eventType"], last["eventTime"], last["run"]["runId"]) == (kind, "2030-01-01T01:00:00Z", START["run"]["runId"])
+    assert last["run"]["facets"]["errorMessage"]["message"] == "out of memory"
+    assert "errorMessage" not in first["run"]["facets"]
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "RUNNING"])
+def test_a_job_that_did_not_fail_is_told_no_beginning(state: str) -> None:
+    assert told(Left(), state).events == 0
+
+
+@pytest.mark.parametrize("theirs", [["START"], ["START", "FAIL"]])
+def test_events_of_another_attempt_are_told_at_that_ones_end(theirs: list[str]) -> None:
+    """The first attempt left them; this one was killed before it wrote any of its own in their place."""
+    left = Left(events=[{**START, "eventType": kind, "run": {"runId": "of-the-first"}} for kind in theirs])
+    told(left, "FAILED")
+    assert [(event["eventType"], event["run"]["runId"]) for event in left.sent] == [
+        (kind, START["run"]["runId"]) for kind in ("START", "FAIL")
+    ]
+    left.sent.clear()
+    told(left, "SUCCEEDED")
+    assert left.sent == []
+
+
+def test_a_job_run_that_is_not_called_as_ours_are_tells_what_it_left() -> None:
+    left = Left(events=[START])
+    assert told(left, "FAILED", job="somebody").events == 2
+    assert told(Left(), "FAILED", job="somebody").events == 0
 
 
 @pytest.mark.parametrize("text", [None, "not json", "[]", json.dumps({**RECORD, "attempt": 0})])

@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped, unused-ignore]
 import pyarrow as pa
 import pytest
 
-from dp_foundation.builtin import merge
+from dp_foundation.builtin import check, merge
 from dp_foundation.errors import DataError
 from dp_foundation.iceberg import metadata
 from dp_foundation.io.readers import read_table
@@ -300,6 +300,52 @@ def test_the_snapshot_that_is_named_is_the_one_that_was_read(world: World, spark
     assert rows == 2
     assert len(set(looks)) == 2
     assert _end(world)["inputs"] == [{"table": "out", "snapshot": looks[-1]}]
+
+
+def test_a_filter_decides_which_rows_a_row_count_counts(world: World, spark: Any) -> None:
+    out = world.iceberg("out", "id bigint!, v string", key=["id"])
+    rules = [Rule(name, "row_count", (), {"min": 2}, filter=f"v = '{name}'") for name in ("a", "b")]
+    _gate(world, "out", *rules, Rule("all", "row_count", (), {"min": 3, "max": 3}), key=["id"])
+    for run, mode in (("r1", "append"), ("r2", "merge")):
+        _start(world, {"writes": [{"table": "out", "mode": mode}]}, run)
+        write_iceberg(df=spark.sql("select id, v from values (1L, 'a'), (2L, 'a'), (3L, 'b') as t(id, v)"), table="out", mode=mode)
+        [verdict] = _end(world, run)["verdicts"]
+        outcomes = _outcomes(verdict)
+        assert (outcomes["a"], outcomes["b"], outcomes["all"], verdict["rows"]) == ("passed", "failed", "passed", 3)
+        assert verdict["results"][-2]["detail"] == "1 rows; allowed: 2 to any number"
+    assert world.rows(out) == []
+
+
+def test_a_table_that_many_batches_made_is_not_judged_as_one_of_them(world: World, spark: Any) -> None:
+    out = world.iceberg("out", "id bigint, v string")
+    rules = [
+        Rule("batch", "row_count", (), {"min": 1, "max": 3}),
+        Rule("few", "not_null", ("v",), threshold_rows=1),
+        Rule("share", "not_null", ("v",), threshold_percent="50", filter="id > 0"),
+        Rule("once", "unique", ("v",), threshold_rows=1, severity="warn"),
+    ]
+    gate = _gate(world, "out", *rules)
+    for run in range(3):
+        _start(world, OUT, f"r{run}")
+        write_iceberg(df=spark.sql("select 1L id, 'a' v union all select 2L, null"), table="out")
+        record = _end(world, f"r{run}")
+        assert record["verdicts"][0]["passed"], record
+        _publish(world, out, record["outputs"][0]["snapshot"])
+    world.start({"reads": [{"table": "out"}], "use": "check"}, "watch")
+    check.run()
+    [verdict] = world.outbox("watch")["verdicts"]
+    assert (verdict["passed"], verdict["rows"], verdict["rules_digest"]) == (True, 6, gate.digest)
+    assert [(r["outcome"], r["violations"], r["rows"]) for r in verdict["results"][1:]] == [
+        ("passed", 0, 6),
+        ("passed", 3, 6),
+        ("passed", 3, 6),
+        ("failed", 2, 3),  # that one was judged on the whole table from the start
+    ]
+    spark.catalog.refreshTable(out)
+    spark.sql(f"delete from {out} where id = 1")
+    world.start({"reads": [{"table": "out"}], "use": "check"}, "again")
+    with pytest.raises(DataError, match=r"out: share failed \(3 of 3\)"):
+        check.run()
 
 
 def test_without_the_argument_main_is_written_and_the_verdict_recorded(world: World, spark: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dp_foundation.quality.engine import Surroundings, judge
-from dp_foundation.quality.rules import Gate, Rule
+from dp_foundation.quality.rules import Gate, Rule, of_a_table
 from dp_foundation.quality.tally import tally
 from tests.jobs.quality_reference import Row, violations
 
@@ -143,8 +143,8 @@ def _frame(spark: Any, rows: Sequence[Row]) -> Any:
 
 def _judged(frame: Any, rules: Sequence[Rule], proven: frozenset[frozenset[str]] = frozenset(), **around: Any) -> Mapping[str, Any]:
     gate = Gate("t", tuple(rules))
-    given: dict[str, Any] = {"other": _nothing, "history": lambda *_: [], "reference": FIVE, **around}
-    return judge(gate, tally(frame, gate), Surroundings(state=lambda: frame, proven=proven, **given))
+    given: dict[str, Any] = {"state": lambda: frame, "other": _nothing, "history": lambda *_: [], "reference": FIVE, **around}
+    return judge(gate, tally(frame, gate), Surroundings(proven=proven, **given))
 
 
 def _nothing(name: str) -> Any:
@@ -238,6 +238,18 @@ def test_thresholds_count_exactly(rows: int, percent: str, broken: int, of: int,
     assert Rule("r", "not_null", threshold_rows=rows, threshold_percent=percent).fails(broken, of) is fails
 
 
+def test_what_bounds_a_batch_bounds_no_table_of_many() -> None:
+    assert of_a_table(Rule("n", "row_count", (), {"min": 1, "max": 5})).params == {"min": 1}
+    assert not of_a_table(Rule("n", "not_null", ("i",), threshold_rows=3)).fails(100, 100)
+    assert not of_a_table(Rule("n", "not_null", ("i",), threshold_rows=3, threshold_percent="1")).fails(100, 100)
+    for same in (
+        Rule("n", "not_null", ("i",)),
+        Rule("n", "in_set", ("i",), {"values": [1]}, threshold_percent="1"),
+        Rule("n", "unique", ("i",), threshold_rows=3),
+    ):
+        assert of_a_table(same) == same
+
+
 @pytest.mark.spark
 def test_freshness_row_count_and_an_empty_frame(zoned: Any) -> None:
     day = 24 * 3600
@@ -250,7 +262,8 @@ def test_freshness_row_count_and_an_empty_frame(zoned: Any) -> None:
         Rule("day", "freshness", ("day",), {"within": 31 * 60}),
         Rule("day_old", "freshness", ("day",), {"within": 31 * 60 - 1}),
         Rule("filtered", "freshness", ("t",), {"within": day}, filter="b"),
-        Rule("no_time", "freshness", ("s",), {"within": day}),
+        Rule("no_time", "freshness", ("i",), {"within": day}),
+        Rule("no_text", "freshness", ("s",), {"within": day}),
         Rule("enough", "row_count", (), {"min": 9, "max": 9}),
         Rule("few", "row_count", (), {"min": 10}),
         Rule("many", "row_count", (), {"max": 8}),
@@ -268,6 +281,7 @@ def test_freshness_row_count_and_an_empty_frame(zoned: Any) -> None:
         "day_old": "failed",
         "filtered": "failed",
         "no_time": "error",
+        "no_text": "failed",
         "enough": "passed",
         "few": "failed",
         "many": "failed",
@@ -283,6 +297,7 @@ def test_freshness_row_count_and_an_empty_frame(zoned: Any) -> None:
         "day",
         "day_old",
         "filtered",
+        "no_text",
         "enough",
         "few",
     }

@@ -21,6 +21,7 @@ ROW_RULES = (
     Rule("known", "in_set", ("v",), {"values": ["a"]}),
     Rule("sane", "range", ("id",), {"min": 0}, filter="v = 'a'"),
     Rule("enough", "row_count", (), {"min": 1}),
+    Rule("enough_of_these", "row_count", (), {"min": 1}, filter="v = 'a'"),
 )
 
 
@@ -62,6 +63,7 @@ def _queries(log: Path) -> list[str]:
         ((*ROW_RULES, Rule("refers", "referential", ("id",), {"table": "other"})), frozenset()),
         ((*ROW_RULES, Rule("same", "reconciliation", (), {"table": "other", "own_measure": "sum(id)", "measure": "sum(id)"})), frozenset()),
         ((*ROW_RULES, Rule("grown", "change", (), {"measure": "sum(id)", "max_percent": "10", "against": 2})), frozenset()),
+        ((*ROW_RULES, Rule("grown", "change", (), {"max_percent": "10", "against": 3}, filter="id > 5")), frozenset()),
         ((*ROW_RULES, Rule("own", "sql", (), {"query": "select * from t where id < 0"})), frozenset()),
         ((Rule("columns", "columns", ("id",)), *ROW_RULES), frozenset()),
     ],
@@ -79,7 +81,7 @@ def test_sparks_event_log_has_the_queries_that_explain_says(
     around = Surroundings(
         state=lambda: frame,
         other=lambda name: frame,
-        history=lambda measure, count: [measured(frame, measure) for _ in range(count)],
+        history=lambda measure, count, condition: [measured(frame, measure, condition) for _ in range(count)],
         reference=FIVE,
         name="t",
         tables=("t",),
@@ -95,9 +97,17 @@ def test_sparks_event_log_has_the_queries_that_explain_says(
 
 
 def test_explain_says_it_in_words() -> None:
-    told = text(explain(Gate("t", (Rule("columns", "columns", ("id",)), *ROW_RULES, Rule("once", "unique", ("id",))))))
+    told = text(
+        explain(
+            Gate(
+                "t",
+                (Rule("implied_columns", "columns", ("id",)), *ROW_RULES, Rule("own", "columns", ("id",)), Rule("once", "unique", ("id",))),
+            )
+        )
+    )
     assert told.splitlines() == [
-        "there, known, sane, enough: 1 query, 0 shuffled; one aggregate over the rows that the run brought",
-        "columns: 0 queries, 0 shuffled; the schema alone",
+        "there, known, sane, enough, enough_of_these: 1 query, 0 shuffled; one aggregate over the rows that the run brought",
+        "implied_columns: 0 queries, 0 shuffled; the schema alone",
+        "own: 0 queries, 0 shuffled; the schema alone; of raw files each one's own, and of json the keys of every record",
         "once: 1 query, 1 shuffled; the whole table grouped by its key",
     ]

@@ -10,9 +10,9 @@ import bz2
 import csv
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from dp_foundation import storage
@@ -33,18 +33,65 @@ def read(
 ) -> Any:
     """A DataFrame of the declared columns, then the partition columns, then `source_file` (`position` beside it) and `malformed` when asked
     for; empty when there are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others; without it
-    they fail the job. `pieces` is `numbered`'s.
+    they fail the job. `pieces` is `numbered`'s. The frame itself remembers its files for `lacking`.
 
     Raises SchemaMismatchError for a csv without a required column.
     """
     bucket, prefix = storage.split(table.location)
     held = [file for file in files if file.size > 0]
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for key, header in _headers(table, bucket, [file.key for file in held]):
+    headers = list(_headers(table, bucket, [file.key for file in held]))
+    for key, header in headers:
         groups.setdefault((header, _path_columns(key[len(prefix) :])), []).append(key)
     frames = [_group(spark, table, header, path, keys, malformed) for (header, path), keys in groups.items()]
     frames = [_shaped(frame, table, source_file, malformed, pieces) for frame in frames] or [_empty(spark, table, source_file, malformed)]
-    return reduce(lambda a, b: a.unionByName(b), frames)
+    frame = reduce(lambda a, b: a.unionByName(b), frames)
+    frame._meshplane_lacking = partial(_lacking, spark, table, headers)  # told by `lacking`
+    return frame
+
+
+def lacking(frame: Any) -> Callable[[Sequence[str]], Mapping[str, str]] | None:
+    """What says of the files behind this very frame of `read` which of some columns not all of them bring, and where each is missing.
+
+    The frame cannot say it: a column that no file brings is null in it, as one without values is. A csv is asked for its header (one
+    without has the columns that the manifest says), parquet for each file's own schema, json for the keys of all records together, and
+    a partition column stands in the path."""
+    found: Callable[[Sequence[str]], Mapping[str, str]] | None = frame.__dict__.get("_meshplane_lacking")
+    return found
+
+
+def _lacking(spark: Any, table: Table, headers: Sequence[tuple[str, tuple[str, ...]]], names: Sequence[str]) -> dict[str, str]:
+    bucket, prefix = storage.split(table.location)
+    wanted = [name for name in names if name not in table.hive_partition]
+    brought = _brought(spark, table, bucket, headers) if wanted else [()] * len(headers)
+    told = {}
+    for name in names:
+        if name in table.hive_partition:
+            without = [key for key, _ in headers if name not in _path_columns(key[len(prefix) :])]
+        else:
+            same = name if table.format == "json" else name.lower()  # as Spark reads them
+            without = [key for (key, _), has in zip(headers, brought, strict=True) if same not in has]
+        if without:
+            told[name] = f"in {len(without)} of {len(headers)} file(s), {without[0]}"
+    return told
+
+
+def _brought(spark: Any, table: Table, bucket: str, headers: Sequence[tuple[str, tuple[str, ...]]]) -> list[Collection[str]]:
+    """The columns of each file but those of its path, in lower case; of json, where a record need not have every key, those of them all."""
+    if table.format == "csv":
+        known = tuple(column.name for column in table.columns)
+        return [{name.lower() for name in (header if table.csv.header else known)} for _, header in headers]
+
+    def columns(*keys: str) -> list[str]:
+        reader = spark.read.options(**_options(table, _CORRUPT)).option("recursiveFileLookup", "true")  # without those of the path
+        frame = reader.format(table.format).load([_escaped(bucket, key) for key in keys])
+        return list(frame.columns)
+
+    keys = [key for key, _ in headers]
+    if table.format == "json":
+        return [set(columns(*keys))] * len(keys) if keys else []
+    with ThreadPoolExecutor(storage.PARALLEL) as pool:  # a footer a file: a job of one small task each
+        return [{name.lower() for name in found} for found in pool.map(columns, keys)]
 
 
 def undeclared(spark: Any, table: Table, files: Sequence[FileVersion]) -> tuple[Column, ...]:

@@ -6,33 +6,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
 from dp_foundation.quality.compiler import RuleError, column, looked_at
-from dp_foundation.quality.rules import ROW, Gate, Result, Rule, broke, counted, decided
+from dp_foundation.quality.rules import IMPLIED, ROW, Gate, Result, Rule, broke, counted, decided
 from dp_foundation.quality.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the rules look at beside the batch. `state`: the table's rows as the run would leave them; `other`: another table's, by its
-    logical name; `history`: a measure in the newest `n` published snapshots, newest first; `reference`: what freshness counts from;
-    `name`, `tables`: this table's logical name, and all that a query may name; `declared`: column → Spark type; `proven`: sets of columns
-    whose uniqueness the writes guarantee."""
+    logical name; `history`: a measure of the rows that meet a condition ("" for all) in the newest `n` published states, newest first;
+    `reference`: what freshness counts from; `name`, `tables`: this table's logical name, and all that a query may name; `declared`: column
+    → Spark type; `proven`: sets of columns whose uniqueness the writes guarantee; `lacking`: of raw files, which of these columns not all
+    of them bring, and where it is missing."""
 
     state: Callable[[], Any]
     other: Callable[[str], Any]
-    history: Callable[[str, int], list[Any]]
+    history: Callable[[str, int, str], list[Any]]
     reference: datetime
     name: str = ""
     tables: tuple[str, ...] = ()
     declared: Mapping[str, str] = field(default_factory=dict)
     proven: frozenset[frozenset[str]] = frozenset()
+    lacking: Callable[[Sequence[str]], Mapping[str, str]] | None = None
 
 
 def judge(gate: Gate, done: Tally, around: Surroundings) -> dict[str, Result]:
@@ -51,6 +54,7 @@ def _columns(rule: Rule, done: Tally, around: Surroundings) -> Result:
 
     from dp_foundation.io.align import misfits
 
+    _unfiltered(rule)
     frame = around.state()
     have = {field.name.lower(): field.dataType for field in frame.schema.fields}
     faults = [f"{name} is missing" for name in rule.columns if name.lower() not in have]
@@ -58,13 +62,23 @@ def _columns(rule: Rule, done: Tally, around: Surroundings) -> Result:
     wanted = frame.select(*(F.lit(None).cast(kind).alias(name) for name, kind in declared.items())).schema.fields if declared else ()
     for want in wanted:  # the plane may have widened the column since this job was told of it
         faults += misfits(want.dataType, have[want.name.lower()], want.name)
+    # A column that no file brings is read as null, as the table declares it; only an author's own rule asks for more than that.
+    if around.lacking is not None and not rule.name.startswith(IMPLIED):
+        faults += [f"{name} is missing {where}" for name, where in around.lacking(rule.columns).items()]
     return decided(rule, not faults, done.rows, "; ".join(faults))
 
 
-def _row_count(rule: Rule, done: Tally, around: Surroundings) -> Result:
-    rows, low, high = done.rows, rule.params.get("min"), rule.params.get("max")
+def _unfiltered(rule: Rule) -> None:
+    """The manifest refuses such a filter; a contract in a file may bring one, and it is not to be passed over in silence."""
     if rule.filter:
-        raise RuleError("row_count takes no filter")
+        raise RuleError(f"{rule.kind} takes no filter")
+
+
+def _row_count(rule: Rule, done: Tally, around: Surroundings) -> Result:
+    kept = done.result(rule) if rule.filter else None
+    if kept is not None and kept.outcome == "error":
+        return kept
+    rows, low, high = kept.rows if kept else done.rows, rule.params.get("min"), rule.params.get("max")
     holds = (low is None or rows >= int(low)) and (high is None or rows <= int(high))
     return decided(rule, holds, rows, f"{rows} rows; allowed: {'0' if low is None else low} to {'any number' if high is None else high}")
 
@@ -129,7 +143,8 @@ def measured(frame: Any, measure: str, condition: str = "") -> Decimal:
     """An aggregate over a frame; null (no rows) counts as 0. Raises RuleError for one that is no finite number."""
     from pyspark.sql import functions as F
 
-    value = (frame.where(condition) if condition else frame).agg(F.expr(measure)).first()[0]
+    text = re.sub(r"^count_distinct\(", "count(DISTINCT ", measure)  # which Spark's SQL does not know by that name
+    value = (frame.where(condition) if condition else frame).agg(F.expr(text)).first()[0]
     number = Decimal(0) if value is None else Decimal(str(value))
     if not number.is_finite():
         raise RuleError(f"{measure} is {number}")
@@ -140,19 +155,24 @@ def _reconciliation(rule: Rule, done: Tally, around: Surroundings) -> Result:
     theirs = str(rule.params.get("measure") or "count(*)")
     own = measured(around.state(), str(rule.params.get("own_measure") or theirs), rule.filter)
     other = measured(around.other(str(rule.params["table"])), theirs)
-    apart = abs(own - other) * 100 <= Decimal(str(rule.params.get("tolerance_percent") or 0)) * abs(other)
-    return decided(rule, apart, done.rows, f"{own} here, {other} in {rule.params['table']}")
+    holds = _near(own, Fraction(other), rule.params.get("tolerance_percent") or 0)
+    return decided(rule, holds, done.rows, f"{own} here, {other} in {rule.params['table']}")
 
 
 def _change(rule: Rule, done: Tally, around: Surroundings) -> Result:
     measure = str(rule.params.get("measure") or "count(*)")
-    before = [Decimal(str(value)) for value in around.history(measure, int(rule.params.get("against") or 1))]
-    if not before:
-        return decided(rule, True, done.rows, "nothing was published before")
-    mean = sum(before, Decimal(0)) / len(before)
     own = measured(around.state(), measure, rule.filter)
-    holds = abs(own - mean) * 100 <= Decimal(str(rule.params["max_percent"])) * abs(mean)
-    return decided(rule, holds, done.rows, f"{own} now, {mean} before")
+    before = [Fraction(str(value)) for value in around.history(measure, int(rule.params.get("against") or 1), rule.filter)]
+    if not before:
+        return decided(rule, True, done.rows, f"{own} now; nothing was published before that it could be compared with")
+    mean = sum(before) / Fraction(len(before))
+    holds = _near(own, mean, rule.params["max_percent"])
+    return decided(rule, holds, done.rows, f"{own} now, {Decimal(mean.numerator) / mean.denominator} before")
+
+
+def _near(own: Decimal, other: Fraction, percent: object) -> bool:
+    """Whether the two are no further apart than a share of the other one; exactly, a mean of three has no end as a decimal."""
+    return abs(Fraction(own) - other) * 100 <= Fraction(str(percent)) * abs(other)
 
 
 def _sql(rule: Rule, done: Tally, around: Surroundings) -> Result:
@@ -160,6 +180,7 @@ def _sql(rule: Rule, done: Tally, around: Surroundings) -> Result:
 
     from dp_foundation.builtin.sql import view_name, with_views
 
+    _unfiltered(rule)
     frame, text = around.state(), str(rule.params["query"])
     named = [name for name in around.tables if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
     for name in named:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dp_foundation.quality.rules import ROW, Gate, Rule, gate
+from dp_foundation.quality.rules import IMPLIED, ROW, Gate, Rule, gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ def explain(gate: Gate, proven: frozenset[frozenset[str]] = frozenset()) -> list
 def _cost(rule: Rule, proven: frozenset[frozenset[str]]) -> Cost:
     name = (rule.name,)
     if rule.kind == "columns":
-        return Cost(name, 0, 0, "the schema alone")
+        own = "" if rule.name.startswith(IMPLIED) else "; of raw files each one's own, and of json the keys of every record"
+        return Cost(name, 0, 0, f"the schema alone{own}")
     if rule.kind == "unique":
         if not rule.filter and frozenset(column.lower() for column in rule.columns) in proven:
             return Cost(name, 0, 0, "nothing: every row came by a merge on these columns")
@@ -44,7 +45,8 @@ def _cost(rule: Rule, proven: frozenset[frozenset[str]]) -> Cost:
     if rule.kind == "reconciliation":
         return Cost(name, 2, 0, f"an aggregate over the whole table, and one over {rule.params['table']}")
     if rule.kind == "change":
-        past = 0 if rule.params.get("measure", "count(*)") == "count(*)" else int(rule.params.get("against") or 1)
+        told = rule.params.get("measure", "count(*)") == "count(*)" and not rule.filter  # summaries say how many rows there were
+        past = 0 if told else int(rule.params.get("against") or 1)
         return Cost(name, 1 + past, 0, f"an aggregate over the whole table, and over {past} earlier snapshot(s)")
     return Cost(name, 1, 0, "its own query over the whole table")
 

@@ -4,12 +4,13 @@ becomes an outcome. No Spark here; `config.arguments` reads it, `quality.engine`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 ROW = frozenset({"not_null", "in_set", "range", "pattern", "length"})  # a row breaks it or not: all share one aggregate
 STATE = frozenset({"unique", "referential", "reconciliation", "change", "sql"})  # judged on the table as the run would leave it
+IMPLIED = "implied_"  # names of the rules that every table has begin so, and no declared one's does
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,14 @@ def gate(raw: Mapping[str, Any]) -> Gate:
     )
 
 
+def of_a_table(rule: Rule) -> Rule:
+    """The rule as a table is judged by it that many batches made. What bounds a batch bounds no table: the most rows that may arrive, and a
+    number of rows that may break a row rule, which every batch may use up again. A share holds for the whole as for its parts."""
+    if rule.kind == "row_count":
+        return replace(rule, params={name: value for name, value in rule.params.items() if name != "max"})
+    return replace(rule, threshold_percent="100") if rule.kind in ROW and rule.threshold_rows else rule
+
+
 def counted(rule: Rule, violations: int, rows: int, detail: str = "") -> Result:
     """The result of a rule that counts rows."""
     outcome = "failed" if rule.fails(violations, rows) else "passed"
@@ -93,6 +102,9 @@ def broke(rule: Rule, error: Exception) -> Result:
 
 def passes(gate: Gate, results: Mapping[str, Result], rows: int) -> bool:
     """The verdict: every rule of the gate has a result, no blocking one failed or broke, and the batch is not empty unless it may be."""
-    if rows == 0 and not gate.allow_empty:
-        return False
+    return (rows > 0 or gate.allow_empty) and holds(gate, results)
+
+
+def holds(gate: Gate, results: Mapping[str, Result]) -> bool:
+    """The same, whatever the number of rows."""
     return all(rule.name in results and (rule.severity != "block" or results[rule.name].outcome == "passed") for rule in gate.rules)

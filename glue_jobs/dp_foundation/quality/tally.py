@@ -44,8 +44,8 @@ class Tally:
 
 
 def shared(gate: Gate) -> list[Rule]:
-    """The rules that one aggregate answers."""
-    return [rule for rule in gate.rules if rule.kind in ROW or rule.kind == "freshness"]
+    """The rules that one aggregate answers. How many rows there are it says anyway, so of `row_count` only those with a filter."""
+    return [rule for rule in gate.rules if rule.kind in ROW or rule.kind == "freshness" or (rule.kind == "row_count" and rule.filter)]
 
 
 def tally(frame: Any, gate: Gate) -> Tally:
@@ -95,7 +95,8 @@ def told(frame: Any, gate: Gate) -> Tally | None:
 
 
 def _asked(rule: Rule, frame: Any, within: Any, sure: bool) -> list[Any]:
-    """Two aggregates: of a row rule its violations and the rows looked at, of freshness the newest time and the same."""
+    """Two aggregates: of a row rule its violations and the rows looked at, of freshness the newest time and the same; of a row count
+    the latter is all."""
     from pyspark.sql import functions as F
 
     seen = looked_at(rule, frame)
@@ -105,7 +106,7 @@ def _asked(rule: Rule, frame: Any, within: Any, sure: bool) -> list[Any]:
     if rule.kind == "freshness":
         at = micros(*column(frame, rule.columns[0]))
         made = [F.max(at if seen is None else F.when(seen, at)), rows]
-    elif sure:
+    elif sure or rule.kind == "row_count":
         made = [F.lit(0), rows]
     else:
         bad = broken(rule, frame)
@@ -115,14 +116,19 @@ def _asked(rule: Rule, frame: Any, within: Any, sure: bool) -> list[Any]:
 
 
 def micros(time: Any, kind: str) -> Any:
-    """A time column as microseconds since 1970; one without zone counts as UTC whatever the session's zone. Raises RuleError."""
+    """A time column as microseconds since 1970; one without zone counts as UTC whatever the session's zone. Text is one where it reads as
+    a date or a time with a date (ISO 8601), else null: raw columns are text. Raises RuleError."""
     from pyspark.sql import functions as F
 
     if kind == "date":
         return F.unix_date(time).cast("bigint") * 86_400_000_000
-    if kind == "timestamp_ntz":
-        text = F.date_format(time, "yyyy-MM-dd'T'HH:mm:ss.SSSSSS")
-        return F.unix_micros(F.concat(text, F.lit("Z")).cast("timestamp"))
+    if kind == "timestamp_ntz":  # by its text: a cast to a time with zone would move what the session's zone leaves out
+        return F.unix_micros(F.concat(time.cast("string"), F.lit("Z")).cast("timestamp"))
+    if kind == "string" or kind.startswith(("varchar", "char")):
+        text = F.trim(time)
+        # What has a zone of its own is no time with another one behind it. A time without a date would be today's.
+        read = F.coalesce(*(F.try_to_timestamp(F.concat(text, F.lit(zone))) for zone in ("Z", ":00Z", "T00:00:00Z", "")))
+        return F.unix_micros(F.when(text.rlike(r"^\d{4,6}-\d"), read))
     if kind != "timestamp":
         raise RuleError(f"freshness looks at a date or a time, and this column is {kind}")
     return F.unix_micros(time)

@@ -7,19 +7,21 @@ where it was overwritten). Uniqueness, references, reconciliation, change and ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dp_foundation.config.arguments import Table
 from dp_foundation.errors import ConfigError, DataError
 from dp_foundation.iceberg import metadata
+from dp_foundation.io.raw import lacking
 from dp_foundation.io.tables import Target, find
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.engine import Surroundings, judge, measured
-from dp_foundation.quality.rules import Gate, Result, broke, passes
+from dp_foundation.quality.rules import Gate, Result, broke, holds, of_a_table, passes
 from dp_foundation.quality.tally import Tally, shared, tally
 
 if TYPE_CHECKING:
@@ -100,32 +102,35 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
     needed = any(rule.kind != "columns" for rule in gate.rules)
     done = tally(frame, gate) if needed else Tally()
     around = _around(current, frame.sparkSession, Target(table.database, table.name, table), partial(_same, frame), None)
-    results = judge(gate, done, around)
+    results = judge(gate, done, replace(around, lacking=lacking(frame)))
     told = _told(gate, "", None, results, done.rows)
     if not needed:  # nothing asks for a scan: the job's own count, if it makes one, is the record's
-        told |= {"passed": all(r.outcome == "passed" for r in results.values())}
+        told |= {"passed": holds(gate, results)}
     current.batches[what] = told
     if needed:
         current.rows[table.logical] = done.rows
     if not told["passed"]:
         named = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
         reason = f"{table.logical}: {named} is rejected: {why(told)}"
-        current.reject(reason)
+        current.reject(reason, table.logical)
         again = f"meshplane files {current.job.name} --reset, and run again" if files else "run again"
         raise DataError(f"{reason}; mend: put right what is wrong, then {again}")
 
 
 def standing(current: Current, spark: Any, target: Target) -> dict[str, Any]:
-    """The verdict on a table as it stands on `main`; the row rules look at all of its rows. Raises ConfigError for one without a gate."""
+    """The verdict on a table as it stands on `main`; the row rules look at all of its rows, which many batches may have brought
+    (`of_a_table`). Raises ConfigError for one without a gate."""
     table, known = target.table, metadata.load(target.database, target.name)
     if table is None or table.gate is None:
         raise ConfigError(f"{target.identifier} has no gate to be judged by; allowed: this project's tables")
     spark.catalog.refreshTable(target.identifier)
     head = known.snapshots.get(known.head) if known and known.head is not None else None
     state = partial(_at, spark, target, head.snapshot_id) if head else partial(spark.table, target.identifier)
-    done = tally(state(), table.gate)
+    # A raw table is never judged by its batches, but as it stands (`arrived`).
+    gate = table.gate if table.layer == "raw" else replace(table.gate, rules=tuple(map(of_a_table, table.gate.rules)))
+    done = tally(state(), gate)
     written = Written(target, head) if head else None
-    return _told(table.gate, "main", head, judge(table.gate, done, _around(current, spark, target, state, known, written)), done.rows)
+    return _told(gate, "main", head, judge(gate, done, _around(current, spark, target, state, known, written)), done.rows)
 
 
 def why(told: Mapping[str, Any]) -> str:
@@ -162,7 +167,7 @@ def _around(
     return Surroundings(
         state=state,
         other=partial(_other, spark),
-        history=partial(_history, current, spark, target, known, written),
+        history=partial(_history, spark, target, known, written),
         reference=datetime.fromisoformat(current.judged_at),
         name=table.logical,
         tables=tuple(current.job.tables),
@@ -217,15 +222,44 @@ def _other(spark: Any, logical: str) -> Any:
 
 
 def _history(
-    current: Current, spark: Any, target: Target, known: metadata.TableMetadata | None, written: Written | None, measure: str, count: int
+    spark: Any, target: Target, known: metadata.TableMetadata | None, written: Written | None, measure: str, count: int, condition: str
 ) -> list[Any]:
     if known is None or written is None:
         return []
-    line = known.ancestry(written.snapshot.snapshot_id)
-    before = [s for s in line if s is not written.snapshot and not _mine(current, s)][:count]
-    if measure == "count(*)":
-        return [s.count("total-records") for s in before]
-    return [measured(_at(spark, target, s.snapshot_id), measure) for s in before]
+    states = islice(_before(known.ancestry(written.snapshot.snapshot_id)), count)
+    found = [_then(spark, target, state, measure, condition) for state in states]
+    return [value for value in found if value is not None]
+
+
+def _before(line: Iterator[metadata.Snapshot]) -> Iterator[metadata.Snapshot]:
+    """What readers saw before the state that this line of commits leads to, newest first: of each step of a run its last commit, however
+    many it made, and each that no run made. Not what compaction wrote, which holds the same rows; and not a state without rows, with
+    which the branch of an empty table begins: nothing can be compared with it, and no change is small beside it."""
+    seen = set()
+    for at, snapshot in enumerate(s for s in line if s.summary.get("operation") != "replace"):
+        step = (snapshot.summary.get("run_id", ""), snapshot.summary.get("meshplane.step"))
+        repeated = bool(step[0]) and step in seen
+        seen.add(step)
+        if at and not repeated and not snapshot.empty:
+            yield snapshot
+
+
+def _then(spark: Any, target: Target, snapshot: metadata.Snapshot, measure: str, condition: str) -> Any:
+    """A measure of an earlier state; None where the table had no such column yet. Its summary says how many rows it had, where none of
+    them is deleted."""
+    from pyspark.errors import AnalysisException
+
+    exact = "total-records" in snapshot.summary and not (
+        snapshot.count("total-position-deletes") or snapshot.count("total-equality-deletes")
+    )
+    if measure == "count(*)" and not condition and exact:
+        return snapshot.count("total-records")
+    try:
+        return measured(_at(spark, target, snapshot.snapshot_id), measure, condition)
+    except AnalysisException as error:
+        if not str(error.getErrorClass()).startswith("UNRESOLVED_COLUMN"):
+            raise
+        return None
 
 
 def _fork(current: Current, known: metadata.TableMetadata | None, snapshot: metadata.Snapshot) -> int | None:

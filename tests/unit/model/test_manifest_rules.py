@@ -171,6 +171,10 @@ def test_a_wrong_default_of_the_domain_is_refused(key: str, value: object) -> No
         ("{ reconciliation: count, table: rates, measure: sum(m) }", "ref-column"),
         ("{ reconciliation: sum(currency), table: rates, measure: sum(n) }", "rule-type"),
         ("{ change: sum(amonut), tolerance: 5% }", "ref-column"),
+        ("{ change: max(at), tolerance: 5% }", "rule-type"),
+        ("{ reconciliation: min(currency), table: rates, measure: min(n) }", "rule-type"),
+        ("{ columns: id, filter: id > 1 }", "rule-option"),
+        ("{ sql: select id from orders, filter: id > 1 }", "rule-option"),
         ("{ unique: id, severity: fatal }", "not-one-of"),
         ("{ unique: id, threshold: 101% }", "threshold-form"),
     ],
@@ -178,6 +182,18 @@ def test_a_wrong_default_of_the_domain_is_refused(key: str, value: object) -> No
 def test_a_fault_is_named_once(rule: str, code: str) -> None:
     text = HEAD + f"    rules:\n      mine: {rule}\njobs:\n  load: {{ script: a.py, reads: [landed, rates], writes: orders }}\n"
     assert [found for found, _ in codes(text)] == [code]
+
+
+def test_a_filter_is_taken_by_every_kind_that_looks_at_rows() -> None:
+    rules = [line.strip().removesuffix(" }") for line in RULES.splitlines() if line.startswith("      ")]
+    others = "".join(f"      {rule}, filter: amount > 0 }}\n" for rule in rules if rule.partition(":")[0] not in ("known", "none", "all"))
+    text = HEAD + "    rules:\n" + others + "jobs:\n  load: { script: a.py, reads: [landed, rates], writes: orders }\n"
+    assert codes(text) == []
+    assert {rule.filter for rule in orders(text).rules} == {"amount > 0"}
+    assert {rule.kind for rule in orders(text).rules} | {"not_null"} == OPTIONS.keys() - {"columns", "sql"}
+    (problem,) = manifest.check(HEAD + "    rules:\n      mine: { sql: select 1, filter: id > 1 }\n", file="project.yaml", project="sales")
+    assert problem.message == "a rule of kind sql takes no filter: the query itself says which rows it looks at"
+    assert (problem.found, problem.mend) == ("id > 1", "put it into the query's WHERE")
 
 
 def test_a_misspelt_kind_is_guessed() -> None:

@@ -85,6 +85,23 @@ def test_the_same_in_a_contracts_file_is_refused() -> None:
     assert [(problem.code, problem.found, problem.mend) for problem in invalid.value.problems] == [("contract-mode", "evolve", "freeze")]
 
 
+def test_a_filter_that_a_rule_of_a_contracts_file_cannot_take_is_refused() -> None:
+    orders = _project().tables["orders"]
+    rules = (
+        Rule("few", "sql", (), {"sql": "select id from t"}, filter="id > 1"),
+        Rule("many", "row_count", (), {"min": 1}, filter="id > 1"),
+    )
+    told = promised(replace(orders, rules=rules))
+    project = replace(_project(), tables={"orders": replace(orders, contract_file="contracts/orders.odcs.yaml")})
+    with pytest.raises(ManifestInvalid) as invalid:
+        manifest.joined(project, {"contracts/orders.odcs.yaml": export("sales", told)})
+    [problem] = invalid.value.problems
+    assert (problem.code, problem.message) == (
+        "contract-rule",
+        "rule 'few': sql takes no filter: the query itself says which rows it looks at",
+    )
+
+
 @pytest.mark.parametrize("severity", ["block", "warn", "observe"])
 def test_a_set_that_evolves_stops_nothing(severity: Any) -> None:
     known = Rule("known", "in_set", ("status",), {"values": ["new"]}, severity=severity)

@@ -40,8 +40,12 @@ FITTING = {
     "referential": tuple(sorted(KEYS)),
     "sum": _NUMBERS,
     "avg": _NUMBERS,
-    "min": (*_NUMBERS, *_TIMES, "string"),
-    "max": (*_NUMBERS, *_TIMES, "string"),
+    "min": _NUMBERS,  # a measure is a number: nothing else has a share by which two of them are apart
+    "max": _NUMBERS,
+}
+NO_FILTER = {
+    "columns": ("a table has a column or has it not, whichever rows one looks at", "leave it out"),
+    "sql": ("the query itself says which rows it looks at", "put it into the query's WHERE"),
 }
 _OTHER_STATEMENTS = (
     "insert", "update", "delete", "merge", "create", "drop", "alter", "truncate", "call", "grant", "revoke", "refresh", "msck",
@@ -135,12 +139,18 @@ def _options(scope: Scope, loc: Loc, kind: str, form: RulePart) -> None:
     options = {word for each in OPTIONS.values() for words in each for word in words}
     for word in form.model_fields_set & options:
         if getattr(form, word) is not None and word not in (*needed, *optional):
-            allowed = ", ".join((*needed, *optional, "severity", "threshold", "filter"))
+            of_all = ("severity", *(("threshold",) if kind not in OF_ALL_ROWS else ()), *(("filter",) if kind not in NO_FILTER else ()))
+            allowed = ", ".join((*needed, *optional, *of_all))
             scope.findings.add("rule-option", (*loc, word), f"'{word}' is no option of a rule of kind {kind}", found=word, allowed=allowed,
                                mend=did_you_mean(word, (*needed, *optional)) or "leave it out", at_key=True)  # fmt: skip
     if kind in OF_ALL_ROWS and "threshold" in form.model_fields_set:
         message = f"a rule of kind {kind} is judged as a whole: rows have no share in it"
         scope.findings.add("rule-option", (*loc, "threshold"), message, found="threshold", mend="leave it out", at_key=True)
+    if kind in NO_FILTER and form.filter:
+        why, mend = NO_FILTER[kind]
+        scope.findings.add(
+            "rule-option", (*loc, "filter"), f"a rule of kind {kind} takes no filter: {why}", found=form.filter, mend=mend, at_key=True
+        )
     for word in needed:
         if getattr(form, word) is None and not scope.findings.refused((*loc, word)):
             meaning = RulePart.model_fields[word].description or ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshplane.errors import ManifestInvalid, NotReady, Problem
-from meshplane.model.manifest.check_rules import MODES, RAW_KINDS, refused_mode
+from meshplane.model.manifest.check_rules import MODES, NO_FILTER, RAW_KINDS, refused_mode
 from meshplane.model.odcs import Promised, modes
 from meshplane.model.odcs_reading import import_odcs
 from meshplane.model.problems import Findings, Loc, did_you_mean, in_order
@@ -99,5 +99,7 @@ def _rules(table: Table, file: Promised, findings: Findings, at: Loc) -> None:
             message = f"rule '{rule.name}' looks at a column that table '{table.name}' has not: {', '.join(missing)}"
         elif table.layer == "raw" and rule.kind not in RAW_KINDS:
             message = f"rule '{rule.name}': a raw table is judged by {', '.join(RAW_KINDS)} only"
+        elif rule.filter and rule.kind in NO_FILTER:
+            message = f"rule '{rule.name}': {rule.kind} takes no filter: {NO_FILTER[rule.kind][0]}"
         if message:
             findings.add("contract-rule", at, message, found=rule.kind, mend="rename, mend or remove one of them")

@@ -172,7 +172,7 @@ class RulePart(Part):
     column: Names | None = field("referential: its columns. Default: those of the same name.", default=None)
     measure: Measure | None = field("reconciliation: the other table's measure. Default: the same.", default=None)
     tolerance: Percent | None = field("reconciliation, change: how far apart, 1%. Default 0% for reconciliation.", default=None)
-    against: Whole | None = field("change: how many earlier snapshots its mean is taken of. Default 1.", default=None, ge=1, le=100)
+    against: Whole | None = field("change: how many earlier publications its mean is taken of. Default 1.", default=None, ge=1, le=100)
     severity: Literal["observe", "warn", "block"] = field("block: nothing is published. Default block.", overlay=True, default="block")
     threshold: Threshold = field("How much may break it: 0.1%, or 10 rows. Default 0.", overlay=True, default="0")
     filter: Text = field("A SQL condition: only rows that meet it are looked at.", default="")

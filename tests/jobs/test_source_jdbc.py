@@ -17,6 +17,7 @@ from dp_foundation.sources.postgresql import identifier, literal, since, split_b
 from tests.jobs.job_world import World, bucket
 from tests.jobs.servers import PASSWORD, Postgres, postgres
 
+HARD = {"deletes": {"when": "deleted", "as": "hard"}}
 COLUMNS = "id string, amount string, note string, updated_at string"
 RAW = COLUMNS + ", deleted boolean"
 
@@ -63,10 +64,15 @@ class Shop:
         get_secret.cache_clear()
         jdbc.run()
 
-    def load(self, run_id: str) -> dict[str, tuple[Any, ...]]:
+    def took(self, run_id: str, **more: Any) -> int:
+        """Fetched, and how many rows that were."""
+        self.fetch(run_id, **more)
+        return sum(each["rows"] for each in self.world.outbox(run_id, "ingest_orders")["inputs"])
+
+    def load(self, run_id: str, **more: Any) -> dict[str, tuple[Any, ...]]:
         """On into refined: the newest state of each order, by id."""
         job = {"job": "load", "use": "merge", "reads": [{"table": "orders_raw"}], "writes": [{"table": "orders", "mode": "merge"}]}
-        self.world.start({**job, "with": {"latestBy": ["updated_at"]}}, run_id)
+        self.world.start({**job, "with": {"latestBy": ["updated_at"], **more}}, run_id)
         merge.run()
         return {str(row[0]): row for row in self.world.rows(self.out)}
 
@@ -104,6 +110,68 @@ def test_updates_deletes_and_ties_arrive_once(shop: Shop) -> None:
         shop.fetch(run)
     assert shop.landed() == landed
     assert shop.load("m5") == back
+
+
+@pytest.mark.spark
+def test_rows_dated_ahead_hide_nothing_and_can_be_deleted(shop: Shop) -> None:
+    ends = {**HARD, "map": {"updated_at": "if(updated_at = 'infinity', '9999-12-31 00:00:00+00', updated_at)"}}
+    shop.server.execute(
+        f"UPDATE {shop.table} SET updated_at = 'infinity' WHERE id = 1",
+        f"UPDATE {shop.table} SET updated_at = '2099-01-01' WHERE id IN (2, 3)",
+        f"UPDATE {shop.table} SET updated_at = clock_timestamp() + interval '2 seconds' WHERE id = 4",
+    )
+    assert (shop.took("r1"), len(shop.load("m1", **ends))) == (100, 100)
+    shop.server.execute("SELECT pg_sleep(2)", f"INSERT INTO {shop.table} VALUES (101, 5, 'after', clock_timestamp())")
+    assert (shop.took("r2"), shop.load("m2", **ends)["101"][2]) == (1, "after")  # what is ahead is asked for, and known
+    assert shop.took("r3") == 0
+    shop.server.execute(
+        f"UPDATE {shop.table} SET note = 'changed' WHERE id = 2",
+        f"UPDATE {shop.table} SET updated_at = clock_timestamp() WHERE id IN (1, 3)",  # corrected: older than what landed
+    )
+    assert (shop.took("r4"), shop.load("m4", **ends)["2"][2]) == (3, "changed")
+    touched = f"UPDATE {shop.table} SET updated_at = clock_timestamp() WHERE id = 101"
+    shop.server.execute(touched, f"DELETE FROM {shop.table} WHERE id IN (1, 2, 3, 4)")
+    assert shop.took("r5") == 6  # one of them ends now, and at infinity
+    assert set(shop.load("m5", **ends)) == {str(number) for number in range(5, 102)}
+    assert shop.took("r6") == 0
+    shop.server.execute(f"INSERT INTO {shop.table} VALUES (1, 5, 'back', clock_timestamp())")
+    assert (shop.took("r7"), shop.load("m7", **ends)["1"][2]) == (1, "back")
+
+
+@pytest.mark.spark
+def test_a_time_that_is_ahead_of_utc_ends_with_its_row(shop: Shop) -> None:
+    shop.server.execute(f"ALTER TABLE {shop.table} ALTER COLUMN updated_at TYPE timestamp(3)")
+    local = f"UPDATE {shop.table} SET note = 'local', updated_at = clock_timestamp() + interval '2 hours' WHERE id"
+    shop.server.execute(f"{local} IN (1, 2)")
+    shop.fetch("r1")
+    assert len(shop.load("m1", **HARD)) == 100
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id IN (1, 50)", f"{local} = 3")
+    assert shop.took("r2") == 3
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 3")
+    assert shop.took("r3") == 1
+    assert set(shop.load("m3", **HARD)) == {str(number) for number in range(1, 101)} - {"1", "3", "50"}  # 3: both in one batch
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(("by", "high"), [("amount", "99999.00"), ("note", "2099z")])
+def test_what_is_no_time_ends_with_the_greatest_value_that_ever_was(shop: Shop, by: str, high: str) -> None:
+    """Of a number, and of a text whose type has a length."""
+    shop.server.execute(f"UPDATE {shop.table} SET note = (20260000 + id)::text", f"ALTER TABLE {shop.table} ALTER COLUMN note TYPE char(8)")
+    asked, newest = {"incrementalBy": by}, {**HARD, "latestBy": [by]}
+    assert (shop.took("r1", **asked), len(shop.load("m1", **newest))) == (100, 100)
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 100")  # it had the greatest value
+    assert shop.took("r2", **asked) == 1
+    assert "100" not in shop.load("m2", **newest)
+    shop.server.execute(f"UPDATE {shop.table} SET {by} = '{high}' WHERE id = 99")
+    assert shop.took("r3", **asked) == 1
+    assert str(shop.load("m3", **newest)["99"][1 if by == "amount" else 2]) == high
+    shop.server.execute(f"UPDATE {shop.table} SET {by} = '1' WHERE id = 99")  # mistyped, and corrected: not read, it is below
+    shop.fetch("r4", **asked)
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 99")
+    assert shop.took("r5", **asked) == 2  # and 98, which has the greatest value now
+    assert set(shop.load("m5", **newest)) == {str(number) for number in range(1, 99)}
+    shop.server.execute(f"DELETE FROM {shop.table}")
+    assert (shop.took("r6", **asked), shop.load("m6", **newest)) == (98, {})
 
 
 @pytest.mark.spark
@@ -194,9 +262,8 @@ def test_credentials_reach_the_connection_and_nothing_else(shop: Shop, capfd: py
 def test_names_and_values_stay_what_they_are_in_sql() -> None:
     assert (identifier('public.a"b'), literal("it's")) == ('"public"."a""b"', "'it''s'")
     assert since("t", "date", "", "", 0) == ""
-    assert since("t", "timestamp", "1'", "2", 60) == (
-        "(\"t\" >= '1'''::timestamp - interval '60 seconds' AND \"t\" <= '2'::timestamp) OR \"t\" IS NULL"
-    )
+    assert since("t", "bigint", "1'", "2", 0) == "(\"t\" >= '1'''::bigint AND \"t\" <= '2'::bigint) OR \"t\" IS NULL"
+    assert since("t", "timestamp", "1'", "2", 60) == "(\"t\" >= '1'''::timestamp - interval '60 seconds') OR \"t\" IS NULL"
 
 
 @pytest.mark.parametrize(("low", "high", "parts"), [("1", "100", 3), ("-5", "5", 4), ("1", "2", 8), ("7", "7", 4), ("0.5", "9.9", 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +49,26 @@ class Events:
         rows = [(key.encode(), payload, partition) for key, payload, partition in records]
         frame = self.spark.createDataFrame(rows, "key binary, value binary, partition int").coalesce(1)
         frame.write.format("kafka").option("kafka.bootstrap.servers", f"127.0.0.1:{self.server.port}").option("topic", self.topic).save()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A producer of the Java client in a transaction that is open; who leaves without a word ends it as a crash does."""
+        jvm = self.spark._jvm
+        given = {"bootstrap.servers": f"127.0.0.1:{self.server.port}", "transactional.id": f"shop-{self.topic}"}
+        bytes_ = jvm.org.apache.kafka.common.serialization.ByteArraySerializer
+        producer = jvm.org.apache.kafka.clients.producer.KafkaProducer(given, bytes_(), bytes_())
+        try:
+            producer.initTransactions()
+            producer.beginTransaction()
+            yield producer
+        finally:
+            producer.close(jvm.java.time.Duration.ZERO)
+
+    def say(self, producer: Any, *records: tuple[str, bytes, int]) -> None:
+        """(key, payload, partition), and they stand in the broker's log."""
+        made = self.spark._jvm.org.apache.kafka.clients.producer.ProducerRecord
+        for key, payload, partition in records:
+            producer.send(made(self.topic, partition, key.encode(), payload)).get()
 
     def drain(self, run_id: str, attempt: int = 0, **more: Any) -> None:
         place = {"kind": "kafka", "host": "127.0.0.1", "port": self.server.port, "database": ""}
@@ -159,6 +180,31 @@ def test_a_checkpoint_that_was_removed_brings_nothing_twice(events: Events) -> N
     events.send(("7", said(7, "new", 1), 0))
     events.drain("r2")
     assert len(events.positions()) == len(set(events.positions())) == 7
+
+
+@pytest.mark.spark
+def test_only_what_a_transaction_committed_lands(events: Events) -> None:
+    events.send(("0", said(0, "new", 1), 0), ("0", said(0, "new", 2), 1))
+    with events.transaction() as producer:
+        events.say(producer, *((str(n), said(n, "new", 1), n % 2) for n in range(1, 5)))
+        producer.abortTransaction()
+        producer.beginTransaction()
+        events.say(producer, *((str(n), said(n, "paid", 1), n % 2) for n in range(3, 7)))
+        producer.commitTransaction()
+        producer.beginTransaction()
+        events.say(producer, ("7", said(7, "new", 1), 1))
+        producer.abortTransaction()  # and the log of one partition ends with what nobody is to see
+        events.drain("r1", batch=3)
+        taken = [(0, 0), (0, 4), (0, 5), (1, 0), (1, 4), (1, 5)]  # between them: the aborted, and the marks that ended them
+        assert events.positions() == taken
+        producer.beginTransaction()
+        events.say(producer, ("8", said(8, "new", 1), 0))
+        events.drain("r2")
+        assert (events.positions(), events.world.outbox("r2", "ingest_events")["state"]) == (taken, "nothing")
+        producer.commitTransaction()
+    events.drain("r3")  # what was open holds back what came behind it, and nothing of it is passed over
+    assert events.positions() == sorted([*taken, (0, 7)])
+    assert sorted(events.load("m1")) == [(0, "new"), (3, "paid"), (4, "paid"), (5, "paid"), (6, "paid"), (8, "new")]
 
 
 @pytest.mark.spark

@@ -24,10 +24,11 @@ from dp_foundation.io.placing import copy_once, register
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.current import begin, now
 from dp_foundation.sources.extracts import Extract, Extracts
-from dp_foundation.sources.postgresql import Database, since, split_by
+from dp_foundation.sources.postgresql import Database, ends, is_time, later, since, split_by
 from dp_foundation.spark.session import get_spark
 
 WORDS = ("source", "connection", "table", "incrementalBy", "initial", "lookback", "splitBy", "parts", "deletes")
+_AHEAD = "__ahead"  # of a known key: a value that landed although it was later than the database's time
 
 
 @recorded()
@@ -54,7 +55,7 @@ def _taken(extracts: Extracts, given: Mapping[str, Any], target: Table, run_id: 
     before, at, folder = extracts.last(), now(), extracts.begin(run_id)
     kinds, by = database.columns(given["table"]), given["incrementalBy"]
     _shape(kinds, given, target)
-    limits = database.bounds(given["table"], by, kinds.get(by, ""), given["splitBy"])
+    limits = database.bounds(given["table"], by, kinds.get(by, ""), given["splitBy"], before.newest if before else "")
     lower = before.cursor if before and before.cursor else given["initial"]
     condition = since(by, kinds[by], lower, limits.upper, given["lookback"]) if by else ""
     parts = split_by(limits.low, limits.high, given["parts"]) if given["splitBy"] else []
@@ -63,7 +64,7 @@ def _taken(extracts: Extracts, given: Mapping[str, Any], target: Table, run_id: 
     rows = spark.read.schema(asked.schema).parquet(extracts.uri(folder, "rows"))
     fresh = _without(rows, before, extracts) if before else rows
     if given["deletes"]:
-        fresh = _with_deleted(fresh, rows, database, given, (extracts, before, folder, limits.now))
+        fresh = _with_deleted(fresh, rows, database, given, (extracts, before, folder, limits.newest, kinds.get(by, "")))
     given_map = {c.name: f"unhex(substring(`{c.name}`, 3))" for c in target.columns if c.type == "binary" and kinds.get(c.name) == "bytea"}
     mapped = mapping.plan(fresh.columns, target.columns, given_map)
     told = fresh.selectExpr("*", f"'{given['connection']}:{given['table']}' AS `{landing.SOURCE}`")
@@ -72,7 +73,7 @@ def _taken(extracts: Extracts, given: Mapping[str, Any], target: Table, run_id: 
             landed.write.format(target.format).save(extracts.uri(folder, "landed"))
     files = [key for key in storage.keys_under(extracts.bucket, f"{folder}landed/") if "/part-" in key] if count else []
     cursor = limits.upper or (before.cursor if before else "")
-    return extracts.keep(Extract(run_id, at, cursor, folder, count, tuple(kinds), tuple(files)))
+    return extracts.keep(Extract(run_id, at, cursor, folder, count, tuple(kinds), tuple(files), limits.newest))
 
 
 def _shape(kinds: Mapping[str, str], given: Mapping[str, Any], target: Table) -> None:
@@ -103,25 +104,43 @@ def _without(rows: Any, before: Extract, extracts: Extracts) -> Any:
     return rows.join(known, _same(rows, known, rows.columns), "left_anti")
 
 
-def _with_deleted(fresh: Any, rows: Any, database: Database, given: Mapping[str, Any], known: tuple[Any, ...]) -> Any:
-    """A row for each key that the source had at the last run and has no more: its key, the mark, and the database's time (or the greatest
-    value) in the incremental column, so that it is newer than what it ends."""
+def _with_deleted(fresh: Any, rows: Any, database: Database, given: Mapping[str, Any], look: tuple[Any, ...]) -> Any:
+    """A row for each key that the source had at the last run and has no more: its key, the mark, and in the incremental column the
+    database's time (or the greatest value that ever was), so that it is not older than what it ends."""
     from pyspark.sql import functions as F
 
-    extracts, before, folder, time = known
+    extracts, before, folder, newest, kind = look
     key, mark, by = list(given["deletes"]["key"]), given["deletes"]["mark"], given["incrementalBy"]
     here, spark = database.rows(given["table"], key), rows.sparkSession
     here.write.parquet(extracts.uri(folder, "keys"))
     here = spark.read.schema(here.schema).parquet(extracts.uri(folder, "keys"))
     # What was taken and is gone already when the keys are read is missed next time.
-    here.unionByName(rows.select(*key)).distinct().write.parquet(extracts.uri(folder, "known"))
+    held = here.unionByName(rows.select(*key)).distinct()
+    form = held.withColumn(_AHEAD, F.lit(None).cast("string"))
+    was = spark.read.schema(form.schema).parquet(extracts.uri(before.folder, "known")) if before else None
+    dated = is_time(kind) and by not in key
+    known = form.unionByName(_ahead(rows.withColumn(_AHEAD, F.col(f"`{by}`")), held, was, key, newest)) if dated else form
+    known.distinct().write.parquet(extracts.uri(folder, "known"))
     fresh = fresh.withColumn(mark, F.lit("false"))
-    if before is None:
+    if was is None:
         return fresh
-    was = spark.read.schema(here.schema).parquet(extracts.uri(before.folder, "known"))
     gone = was.join(here, _same(was, here, key), "left_anti")
-    extra = {by: F.lit(time)} if by and by not in key else {}
-    return fresh.unionByName(gone.withColumns({**extra, mark: F.lit("true")}), allowMissingColumns=True)
+    gone = gone.groupBy(*(f"`{name}`" for name in key)).agg(F.collect_set(_AHEAD).alias(_AHEAD))
+    last = F.explode(F.expr(ends(_AHEAD, newest, kind))) if dated else F.lit(newest or None).cast("string")
+    told = gone.withColumns({**({by: last} if by and by not in key else {}), mark: F.lit("true")}).drop(_AHEAD)
+    return fresh.unionByName(told, allowMissingColumns=True)
+
+
+def _ahead(rows: Any, held: Any, was: Any, key: list[str], newest: str) -> Any:
+    """Keys with each value that landed and is still later than the database's time, which would not end it; also where the source has
+    corrected it since."""
+    rows = rows.select(*key, _AHEAD).where(later(_AHEAD, newest))
+    if was is None:
+        return rows
+    old = was.where(later(_AHEAD, newest))
+    if old.isEmpty():  # nearly always; the join would shuffle every key
+        return rows
+    return rows.unionByName(old.join(held, _same(old, held, key), "left_semi"))
 
 
 def _same(one: Any, other: Any, names: list[str]) -> Any:

@@ -20,8 +20,9 @@ from dp_foundation.config.settings import get_config
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """One run's. `cursor`: the greatest value of the incremental column that it asked for, as the database writes it; `folder`: key prefix
-    of its rows; `rows`: how many are to land, in the `files` (keys); `columns`: of the source, in its order."""
+    """One run's. `cursor`: the value of the incremental column that the next one begins at, as the database writes it; `folder`: key prefix
+    of its rows; `rows`: how many are to land, in the `files` (keys); `columns`: of the source, in its order; `newest`: what a row for a
+    deleted key carries, never less than in any run before."""
 
     run_id: str
     at: str
@@ -30,6 +31,7 @@ class Extract:
     rows: int
     columns: tuple[str, ...]
     files: tuple[str, ...] = ()
+    newest: str = ""
 
 
 class Extracts:
@@ -78,5 +80,5 @@ class Extracts:
 
 
 def _extract(raw: dict[str, Any]) -> Extract:
-    told = {name: raw[name] for name in Extract.__slots__}
+    told = {name: raw[name] for name in Extract.__slots__ if name in raw}
     return Extract(**{**told, "columns": tuple(raw["columns"]), "files": tuple(raw["files"])})

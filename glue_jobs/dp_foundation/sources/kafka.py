@@ -21,12 +21,14 @@ FAULT = "CASE WHEN value IS NOT NULL AND json_object_keys(CAST(value AS string))
 
 
 def options(place: Connection, topic: str, batch: int, secret: str) -> Mapping[str, str]:
-    """From the first record that is kept, and never past a gap in silence: records that expired before they were read fail the run."""
+    """From the first record that is kept, and never past a gap in silence: records that expired before they were read fail the run. What
+    no transaction has committed is no record yet: the consumer's own default would bring those of aborted ones too."""
     told = {
         "kafka.bootstrap.servers": f"{place.host}:{place.port}",
         "subscribe": topic,
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",
+        "kafka.isolation.level": "read_committed",
         "maxOffsetsPerTrigger": str(batch),
     }
     if place.is_loopback and not secret:

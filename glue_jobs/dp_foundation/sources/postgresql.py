@@ -24,11 +24,12 @@ _SPLIT = "__split"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Taken in one look before the rows: the greatest value of the incremental column, the database's time in that column's type (the
-    greatest value again where it is no time), the range of the column that splits the reading. Texts, empty where there is none."""
+    """Taken in one look before the rows: the greatest value of the incremental column, of times the greatest that is not in the future;
+    `newest`, the database's time in that column's type (the greatest value where it is no time), never less than it was; the range of the
+    column that splits the reading. Texts, empty where there is none."""
 
     upper: str = ""
-    now: str = ""
+    newest: str = ""
     low: str = ""
     high: str = ""
 
@@ -51,23 +52,28 @@ class Database:
         }
 
     def columns(self, table: str) -> dict[str, str]:
-        """Name → type, in the table's order. What PostgreSQL answers (no such table, denied) passes through."""
+        """Name → type, in the table's order, with its length: a cast to `character` alone leaves one letter. What PostgreSQL answers (no
+        such table, denied) passes through."""
         where = f"attrelid = {literal(identifier(table))}::regclass AND attnum > 0 AND NOT attisdropped"
-        asked = "SELECT attname::text AS name, format_type(atttypid, NULL) AS type, attnum AS at FROM pg_attribute"
+        asked = "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type, attnum AS at FROM pg_attribute"
         rows = self._query(f"{asked} WHERE {where}")
         return {row["name"]: row["type"] for row in rows.orderBy("at").collect()}
 
-    def bounds(self, table: str, incremental: str, kind: str, split: str) -> Bounds:
-        """`kind`: the incremental column's type."""
+    def bounds(self, table: str, incremental: str, kind: str, split: str, newest: str = "") -> Bounds:
+        """`kind`: the incremental column's type; `newest`: the last look's."""
         asked = []
         if incremental:
-            time = f"clock_timestamp()::{kind}" if kind.startswith(("timestamp", "date")) else f"max({quoted(incremental)})"
-            asked += [f"max({quoted(incremental)})::text AS upper", f"{time}::text AS now"]
+            name = quoted(incremental)
+            top = _one(f"max({name})", table)
+            # Where a row is dated ahead, by mistake or for ever, the next run must not begin: it would see nothing of what comes.
+            due = _one(f"max({name})", table, f"{name} <= statement_timestamp()::{kind}") if is_time(kind) else top
+            ever = [f"clock_timestamp()::{kind}" if is_time(kind) else top, *([f"{literal(newest)}::{kind}"] if newest else [])]
+            asked += [f"{due}::text AS upper", f"greatest({', '.join(ever)})::text AS newest"]
         if split:
-            asked += [f"min({quoted(split)})::text AS low", f"max({quoted(split)})::text AS high"]
+            asked += [f"{_one(f'{which}({quoted(split)})', table)}::text AS {name}" for which, name in (("min", "low"), ("max", "high"))]
         if not asked:
             return Bounds()
-        row = self._query(_select(asked, table)).first().asDict()
+        row = self._query(f"SELECT {', '.join(asked)}").first().asDict()
         return Bounds(**{name: value or "" for name, value in row.items()})
 
     def rows(self, table: str, columns: Sequence[str], condition: str = "", split: str = "", parts: Sequence[str] = ()) -> Any:
@@ -85,6 +91,16 @@ class Database:
 
 def _select(asked: Sequence[str], table: str) -> str:
     return f"SELECT {', '.join(asked)} FROM {identifier(table)}"  # noqa: S608  names are quoted, values are literals
+
+
+def _one(value: str, table: str, condition: str = "") -> str:
+    """One value of a table, by a query of its own: an index answers it, which it does not for an aggregate with a filter."""
+    return f"({_select([value], table)}{f' WHERE {condition}' if condition else ''})"
+
+
+def is_time(kind: str) -> bool:
+    """Whether a column of that type holds a point in time, or a day."""
+    return kind == "date" or kind.startswith("timestamp")
 
 
 def quoted(name: str) -> str:
@@ -106,14 +122,38 @@ def since(column: str, kind: str, lower: str, upper: str, lookback: int) -> str:
     """The condition of what is new: from `lower` (less the look back, in seconds) to `upper`, both included, and rows without a value.
 
     Equal values may come later, in a transaction that was open: so the last value is asked for again, and what is known is left out after.
+    Of times everything from `lower` on is asked for: what is dated in the future lies above every `upper`, and may never come due.
     """
     name, asked = quoted(column), []
     if lower:
         value = f"{literal(lower)}::{kind}"
         asked.append(f"{name} >= " + (f"{value} - interval '{lookback} seconds'" if lookback else value))
-    if upper:
+    if upper and not is_time(kind):
         asked.append(f"{name} <= {literal(upper)}::{kind}")
     return f"({' AND '.join(asked)}) OR {name} IS NULL" if asked else ""
+
+
+def later(column: str, time: str) -> str:
+    """Spark's condition of PostgreSQL's text for a point in time later than `time`. What Spark cannot read, `infinity` and years before
+    Christ, is told apart by its letters."""
+    read = f"try_cast(`{column}` AS timestamp_ntz) > CAST('{time}' AS timestamp_ntz)"
+    return f"`{column}` IS NOT NULL AND coalesce({read}, `{column}` > '{time}')"
+
+
+def ends(column: str, time: str, kind: str) -> str:
+    """Spark's expression of the points in time at which a row ends: `time`, or the next instant after the greatest of the texts in the
+    array where that is later. What Spark cannot read, `infinity`, stands beside it as it is: for whoever keeps the text."""
+    read = "try_cast(text AS timestamp_ntz)"
+    greatest = f"array_max(transform(`{column}`, text -> {read}))"
+    # "For ever" is often the last instant of a year of four digits, and most readers take no more of them.
+    following = f"least({greatest}, TIMESTAMP_NTZ '9999-12-31 23:59:59.999998') + INTERVAL '0.000001' SECOND"
+    after = f"CAST(greatest({greatest}, {following}) AS string)"
+    if kind == "date":
+        after = f"CAST(CAST({greatest} AS date) AS string)"
+    elif kind.endswith("with time zone"):
+        after = f"concat({after}, '+00')"
+    one = f"CASE WHEN {greatest} > CAST('{time}' AS timestamp_ntz) THEN {after} ELSE '{time}' END"
+    return f"concat(array({one}), filter(`{column}`, text -> {read} IS NULL))"
 
 
 def split_by(low: str, high: str, parts: int) -> list[str]:

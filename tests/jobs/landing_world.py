@@ -38,13 +38,14 @@ def made(world: World) -> str:
 
 
 def kept(world: World, quarantine: str) -> list[dict[str, Any]]:
-    """The rows of a quarantine by source and position, `row` parsed, reasons as entities and modes."""
+    """The rows of a quarantine by source and position, `row` parsed, reasons as entities, columns and modes."""
     table = world.catalog.load_table(quarantine.removeprefix("glue_catalog.")).scan().to_arrow()
     told = [
         {
             **row,
             "row": json.loads(row["row"]),
             "reasons": [reason["entity"] for reason in row["reasons"]],
+            "columns": [reason["column"] for reason in row["reasons"]],
             "modes": [reason["mode"] for reason in row["reasons"]],
         }
         for row in table.to_pylist()

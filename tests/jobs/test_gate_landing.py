@@ -10,29 +10,15 @@ import pytest
 
 from dp_foundation.builtin import files, merge, sql
 from dp_foundation.contracts import land
-from dp_foundation.contracts.quarantine import COLUMNS
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io.writers import merge_iceberg, write_iceberg
+from meshplane.model.quarantine import REPLAY
 from meshplane.model.rules import Contract, Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
+from tests.jobs.landing_world import JOB, kept, landing, made
 
 pytestmark = pytest.mark.spark
-JOB = {"reads": [{"table": "raw"}], "writes": [{"table": "orders", "mode": "merge"}], "use": "merge", "with": {}}
 ROWS = "id;amount;currency;at\n1;1.50;EUR;2026-01-01\n2;twelve;EUR;2026-01-01\n3;1.005;EUR;2026-01-01\n;4;EUR;\n5;5;XXX;\n6;6;;soon\n"
-
-
-def _orders(world: World, *rules: Rule, **modes: Any) -> tuple[str, str, str]:
-    """The raw table's prefix, the table, its quarantine."""
-    prefix = world.raw("raw", "id string, amount string, currency string, at string", delimiter=";")
-    orders = world.iceberg("orders", "id bigint!, amount decimal(12,2), currency string, at date", key=["id"])
-    made = implied(["id", "amount", "currency", "at"], ["id"]) + rules
-    world.tables["orders"]["gate"] = Gate("orders", made, Contract(version="1.2.0", **modes)).to_json()
-    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name != "reasons")
-    quarantine = world.iceberg("orders_quarantine", columns, declared=False)
-    from dp_foundation.spark.session import get_spark
-
-    get_spark().sql(f"ALTER TABLE {quarantine} ADD COLUMN reasons {COLUMNS['reasons']} FIRST")
-    return prefix, orders, quarantine
 
 
 def _kept(spark: Any, quarantine: str) -> dict[str, Any]:
@@ -44,7 +30,7 @@ def _kept(spark: Any, quarantine: str) -> dict[str, Any]:
 
 def test_bad_rows_are_kept_with_reasons_and_the_others_land(world: World, spark: Any) -> None:
     currencies = Rule("currencies", "in_set", ("currency",), {"values": ["EUR", "USD"]}, threshold_percent="20")
-    prefix, orders, quarantine = _orders(world, currencies)
+    prefix, orders, quarantine = landing(world, currencies)
     world.put(f"{prefix}a.csv", ROWS)
     for run_id in ("r1", "r2"):  # the same file again, as after a run that was not published
         world.start(JOB, run_id)
@@ -78,7 +64,7 @@ def test_bad_rows_are_kept_with_reasons_and_the_others_land(world: World, spark:
     ],
 )
 def test_what_is_frozen_fails_the_job(world: World, spark: Any, modes: Mapping[str, Any], told: str) -> None:
-    prefix, orders, quarantine = _orders(world, **modes)
+    prefix, orders, quarantine = landing(world, **modes)
     world.put(f"{prefix}a.csv", ROWS)
     world.start(JOB)
     with pytest.raises(DataError, match=told):
@@ -87,7 +73,7 @@ def test_what_is_frozen_fails_the_job(world: World, spark: Any, modes: Mapping[s
 
 
 def test_a_discarded_value_is_null_and_the_row_is_kept_beside(world: World, spark: Any) -> None:
-    prefix, orders, quarantine = _orders(
+    prefix, orders, quarantine = landing(
         world,
         Rule("currencies", "in_set", ("currency",), {"values": ["EUR"]}, threshold_rows=1),
         types="discard_value",
@@ -108,7 +94,7 @@ def test_a_discarded_value_is_null_and_the_row_is_kept_beside(world: World, spar
 
 
 def test_a_batch_without_a_good_row_fails_and_is_kept(world: World, spark: Any) -> None:
-    prefix, orders, quarantine = _orders(world)
+    prefix, orders, quarantine = landing(world)
     world.put(f"{prefix}a.csv", "id;amount;currency;at\n1;x;EUR;\n2;y;EUR;\n")
     world.start(JOB)
     with pytest.raises(DataError, match="each of 2 rows breaks the contract"):
@@ -117,7 +103,7 @@ def test_a_batch_without_a_good_row_fails_and_is_kept(world: World, spark: Any) 
 
 
 def test_a_file_drop_and_a_frame_of_a_job_land_the_same_way(world: World, spark: Any) -> None:
-    _, orders, quarantine = _orders(world)
+    _, orders, quarantine = landing(world)
     world.put(f"{world.project}/inbox/a.json", '{"id": 1, "amount": 1.5}\n{"amount": 2}\n')
     drop = {"use": "files", "with": {"from": "inbox", "format": "json"}, "writes": [{"table": "orders", "mode": "append"}]}
     world.start(drop)
@@ -135,7 +121,7 @@ def test_a_file_drop_and_a_frame_of_a_job_land_the_same_way(world: World, spark:
 
 def test_what_a_job_writes_by_itself_is_held_against_the_contract(world: World, spark: Any) -> None:
     currencies = Rule("currencies", "in_set", ("currency",), {"values": ["EUR", "USD"]}, threshold_percent="50")
-    prefix, orders, quarantine = _orders(world, currencies)
+    prefix, orders, quarantine = landing(world, currencies)
     world.put(f"{prefix}a.csv", ROWS)
     world.put("orders.sql", "select id, amount, currency from raw")
     path = f"s3://{bucket('raw')}/orders.sql"
@@ -152,12 +138,12 @@ def test_what_a_job_writes_by_itself_is_held_against_the_contract(world: World, 
     # Columns that the frame does not have keep what they hold, and who asks for a deletion needs the key alone.
     assert [(row[0], str(row[1]), row[2]) for row in world.rows(orders)] == [(1, "1.50", "USD")]
     spark.catalog.refreshTable(quarantine)
-    [kept] = [json.loads(row["row"]) for row in spark.table(quarantine).where("run_id = 'r2'").collect()]
-    assert kept == {"id": 9, "currency": "XXX", "gone": False}
+    [apart] = [json.loads(row["row"]) for row in spark.table(quarantine).where("run_id = 'r2'").collect()]
+    assert apart == {"id": 9, "currency": "XXX", "gone": False}
 
 
 def test_a_frame_that_cannot_fit_is_refused_and_a_discarded_column_left_out(world: World, spark: Any) -> None:
-    _, orders, quarantine = _orders(world)
+    _, orders, quarantine = landing(world)
     world.start({"writes": [{"table": "orders", "mode": "append"}]})
     for bad in ("1.5D id", "1L id, 2 more", "1L id, 2L ID"):
         with pytest.raises(SchemaMismatchError):
@@ -169,3 +155,65 @@ def test_a_frame_that_cannot_fit_is_refused_and_a_discarded_column_left_out(worl
     spark.catalog.refreshTable(quarantine)
     [beside] = spark.table(quarantine).collect()
     assert (json.loads(beside["row"]), beside["reasons"][0]["entity"]) == ({"id": 1, "more": 2}, "columns")
+
+
+SOLD = {**JOB, "with": {"map": {"amount": "price * quantity"}}}
+TYPED = "id bigint, price double, quantity int, currency string, at timestamp"
+BATCH = (
+    '{"id": 1, "price": 0.1, "quantity": 3, "at": "2026-01-01T00:00:00Z"}\n'
+    '{"id": 2, "price": 12.345, "quantity": 1, "currency": "EUR"}\n'
+    '{"id": 3, "price": 2.5, "quantity": 2, "at": "2026-01-01T12:30:00.123456Z"}\n'
+    '{"id": 4}\n'
+    '{"id": 5, "price": 1e11, "quantity": 1}\n'
+)
+
+
+@pytest.mark.parametrize("mode", ["quarantine_row", "discard_value", "evolve", "freeze"])
+def test_no_mode_rounds_or_cuts_a_number_or_a_time(world: World, spark: Any, mode: str) -> None:
+    """What a cast would change is in the quarantine as it came, and a replay lands it once the manifest says what is meant."""
+    prefix, orders, quarantine = landing(world, form="json", raw=TYPED, precision=mode)
+    world.put(f"{prefix}a.json", BATCH)
+    world.start(SOLD)
+    if mode == "freeze":
+        with pytest.raises(DataError, match=r"amount: 1 row\(s\) break precision(.|\n)*at: 1 row\(s\) break precision"):
+            merge.run()
+        assert (world.rows(orders), kept(world, quarantine)) == ([], [])
+        return
+    merge.run()
+    world.ends()
+    landed = {row[0]: (str(row[1]), str(row[3])) for row in world.rows(orders)}
+    whole = {1: ("0.30", "2026-01-01"), 4: ("None", "None")}
+    grown = {5: ("100000000000.00", "None")} if mode == "evolve" else {}
+    without = {2: ("None", "None"), 3: ("5.00", "None")} if mode == "discard_value" else {}
+    assert landed == whole | grown | without
+    aside = {row["row"]["id"]: row for row in kept(world, quarantine)}
+    assert sorted(aside) == [2, 3, *([] if grown else [5])]
+    stood = "discard_value" if mode == "discard_value" else "quarantine_row"
+    for number, column in ((2, "amount"), (3, "at")):
+        told = [aside[number][word] for word in ("reasons", "columns", "modes", "source_position")]
+        assert told == [["precision"], [column], [stood], number]
+    assert (aside[2]["row"]["price"], aside[3]["row"]["at"]) == (12.345, "2026-01-01T12:30:00.123456Z")
+
+    meant = {"amount": "cast(round(price * quantity, 2) as decimal(18,2))", "at": "cast(at as date)"}
+    world.start({**SOLD, "with": {"map": meant}}, "r2", params={REPLAY: json.dumps({"table": "orders", "reason": "precision"})})
+    merge.run()
+    world.ends()
+    landed = {row[0]: (str(row[1]), str(row[3])) for row in world.rows(orders)}
+    assert landed == whole | grown | {2: ("12.35", "None"), 3: ("5.00", "2026-01-01")}
+
+
+def test_a_column_that_grew_takes_what_it_has_room_for_though_less_is_declared(world: World, spark: Any) -> None:
+    columns = ["id", "n", "f", "amount"]
+    prefix = world.raw("raw", ", ".join(f"{name} string" for name in columns), delimiter=";")
+    orders = world.iceberg("orders", "id bigint!, n int, f float, amount decimal(12,2)", key=["id"])
+    contract = Contract(version="1.2.0", types="evolve", precision="evolve")
+    world.tables["orders"]["gate"] = Gate("orders", implied(columns, ["id"]), contract).to_json()
+    quarantine = made(world)
+    for number in (1, 2):
+        world.put(f"{prefix}{number}.csv", f"id;n;f;amount\n{number};3000000000;0.123456789;12345678901234567890.50\n")
+        world.start(JOB, f"r{number}")
+        merge.run()
+        world.ends()
+    assert kept(world, quarantine) == []
+    grown = (3_000_000_000, 0.123456789, "12345678901234567890.50")
+    assert [(n, f, str(amount)) for _, n, f, amount in world.rows(orders)] == [grown] * 2

@@ -98,7 +98,7 @@ def _meant(row: dict[str, Any], reason: str, run: str) -> bool:
 
 
 def _state(found: Target, project: str, table: str, run_id: str) -> str:
-    """waiting, replayed, or claimed: by a run with a step that read the quarantine and is not published; the next replay takes that over."""
+    """waiting, replayed, or claimed: by a run of which a step that took rows is not published; the next replay takes that over."""
     if not run_id:
         return "waiting"
     bucket, prefix = found.naming.bucket("refined"), f"{found.naming.of('runs_prefix', project=project)}{run_id}/"

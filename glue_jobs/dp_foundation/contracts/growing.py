@@ -59,12 +59,20 @@ def plan(spark: Any, table: Table, mapped: Sequence[Mapped]) -> tuple[Growing, .
         return ()
     have = {field.name.lower(): field for field in spark.table(Target(table.database, table.name).identifier).schema.fields}
     found = []
-    for field in (have[m.name.lower()] for m in mapped if m.name.lower() in have and m.name not in table.key):
+    for m in (m for m in mapped if m.name.lower() in have and m.name not in table.key):
+        field = have[m.name.lower()]
         kind = field.dataType.simpleString()
-        wider = _decimals(kind) if precision and kind.startswith("decimal") else _WIDER.get(kind, ()) if types else ()
-        if wider or (nullability and not field.nullable):
+        wider = _wider(kind, types, precision)
+        grew = kind in _wider(m.type, types, precision)  # the manifest may go on declaring what the column was
+        if wider or grew or (nullability and not field.nullable):
             found.append(Growing(field.name, (kind, *wider), nullability and not field.nullable))
     return tuple(found)
+
+
+def _wider(kind: str, types: bool, precision: bool) -> tuple[str, ...]:
+    if kind.startswith("decimal"):
+        return _decimals(kind) if precision else ()
+    return _WIDER.get(kind, ()) if types else ()
 
 
 def _decimals(kind: str) -> tuple[str, ...]:

@@ -181,7 +181,7 @@ def _marked(
 ) -> tuple[Any, list[Fault]]:
     """The cast columns, each way of breaking the contract as a flag, the row as text where it breaks something."""
     modes = {**_DEFAULTS, **(table.gate.contract if table.gate else {})}
-    types = {field.name: field.dataType.simpleString() for field in staged.schema.fields}
+    names, broken_by = set(staged.columns), mapping.breaks(staged, mapped)
     required = {column.name for column in table.columns if column.required} | set(table.key)
     deletes = any(m.name == DELETED for m in mapped)
     flags: list[str] = []
@@ -194,23 +194,21 @@ def _marked(
         faults.append(Fault(entity, column, "", mode, f"__f{len(faults)}"))
         flags.append(f"coalesce({condition}, false) AS `{faults[-1].flag}`")
 
-    if LINE in types:  # it has no value of its own that could be discarded
+    if LINE in names:  # it has no value of its own that could be discarded
         mode = "freeze" if modes["types"] == "freeze" else "quarantine_row"
         faults.append(Fault("line", "", "", mode, "__f0"))
         flags.append(f"`{LINE}` IS NOT NULL AS `__f0`")
     for m in mapped:
-        if types[m.name] != m.type:
-            fault("types", m.name, mapping.uncast(m))
-            if exact := mapping.inexact(m, types[m.name]):
-                fault("precision", m.name, exact)
+        for entity, condition in broken_by.get(m.name, {}).items():
+            fault(entity, m.name, condition)
         if m.name in required and (modes["nullability"] != "evolve" or m.name in table.key):
             # A row that asks for a deletion needs its key alone.
             fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
     for one in brought:
         if one.mode != "evolve":
             fault("columns", one.mapped.name, f"{arriving.quoted(one.mapped.name)} IS NOT NULL", one.mode)
-    kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION) if name in types]
-    marked = staged.selectExpr(*(mapping.cast(m, types[m.name]) for m in mapped), *kept, *flags)
+    kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION) if name in names]
+    marked = staged.selectExpr(*(mapping.cast(m, broken_by) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
         if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":
             # A frozen set is judged by the gate alone, which stops the run.

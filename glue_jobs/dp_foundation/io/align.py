@@ -120,18 +120,19 @@ def atomic(got: str, want: str) -> str:
 
 
 def _to_decimal(got: str, want: str) -> str:
-    precision, scale = _decimal(want)
+    precision, scale = decimal(want)
     if got in _INTEGERS:
         return "safe" if precision - scale >= _INTEGERS[got] else "checked"
     if not got.startswith("decimal("):
         return ""
-    p, s = _decimal(got)
+    p, s = decimal(got)
     if s > scale:
         return ""  # digits after the point would be rounded away
     return "safe" if precision - scale >= p - s else "checked"
 
 
-def _decimal(text: str) -> tuple[int, int]:
+def decimal(text: str) -> tuple[int, int]:
+    """Digits and scale of a `decimal(12,2)`."""
     precision, _, scale = text[len("decimal(") : -1].partition(",")
     return int(precision), int(scale)
 

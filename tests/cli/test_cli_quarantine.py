@@ -9,7 +9,7 @@ import pytest
 
 from meshplane.model.project import Job, JobStep, OwnAsl, Pipeline, Project, Table, Write
 from meshplane.model.types import Field, Primitive
-from meshplane_cli.commands.quarantine import pipeline_for
+from meshplane_cli.commands.quarantine import claim_state, pipeline_for
 from meshplane_cli.output import CliError
 
 ORDERS = Table("orders", "refined", "iceberg", (Field("id", Primitive("long")),), has_contract=True)
@@ -40,3 +40,27 @@ def test_the_pipeline_that_fills_the_table_is_run(changed: dict[str, Any], named
 def test_what_cannot_be_replayed_is_said(changed: dict[str, Any], table: str, named: str, told: str) -> None:
     with pytest.raises(CliError, match=told):
         pipeline_for(replace(SHOP, **changed), table, named)
+
+
+def _record(step: str, state: str = "done", branch: str = "audit", read: str = "orders_quarantine") -> dict[str, Any]:
+    return {"step": step, "state": state, "inputs": [{"table": read}], "outputs": [{"table": "orders", "branch": branch}]}
+
+
+@pytest.mark.parametrize(
+    ("records", "published", "state"),
+    [
+        ([], ["shop"], "claimed"),
+        ([_record("shop")], [], "claimed"),
+        ([_record("shop")], ["shop"], "replayed"),
+        ([_record("shop", branch="main")], [], "replayed"),
+        ([_record("shop", "nothing")], [], "replayed"),
+        ([_record("shop", "failed", "main")], [], "claimed"),
+        ([_record("shop"), _record("web")], ["shop"], "claimed"),
+        ([_record("shop"), _record("web")], ["shop", "web"], "replayed"),
+        ([_record("shop"), _record("web", "failed", read="web_raw")], ["shop"], "replayed"),
+    ],
+)
+def test_rows_are_replayed_once_each_step_that_took_them_is_published(
+    records: list[dict[str, Any]], published: list[str], state: str
+) -> None:
+    assert claim_state("orders", records, [{"step": step, "state": "done"} for step in published]) == state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -98,13 +99,17 @@ def _meant(row: dict[str, Any], reason: str, run: str) -> bool:
 
 
 def _state(found: Target, project: str, table: str, run_id: str) -> str:
-    """waiting, replayed, or claimed: by a run of which a step that took rows is not published; the next replay takes that over."""
     if not run_id:
         return "waiting"
     bucket, prefix = found.naming.bucket("refined"), f"{found.naming.of('runs_prefix', project=project)}{run_id}/"
     keys = keys_under(found, bucket, prefix)
     notes = read_all(found, bucket, [key for key in keys if key.startswith(f"{prefix}publish-")])
-    records = read_all(found, bucket, [key for key in keys if not key.startswith(f"{prefix}publish-")])
+    return claim_state(table, read_all(found, bucket, [key for key in keys if not key.startswith(f"{prefix}publish-")]), notes)
+
+
+def claim_state(table: str, records: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, Any]]) -> str:
+    """replayed, or claimed: by a run of which a step that took rows is not published; the next replay takes that over. `records` are what
+    the run's steps left, `notes` what was published of them."""
     published = {note.get("step") for note in notes if note.get("state") == "done"}
     taking = [each for each in records if any(one.get("table") == f"{table}{ENDING}" for one in each.get("inputs", ()))]
     stands = [

@@ -70,6 +70,9 @@ def test_a_value_that_does_not_parse_fails_the_job(world: World, spark: Any) -> 
     prefix = world.raw("raw", "id int, v string")
     world.put(f"{prefix}a.csv", "id,v\nseven,x\n")
     _outside(world)
+    with pytest.raises(Exception, match=r'raw\.id: {"id":"seven"} does not fit int; mend: declare it as string'):
+        read_table(spark, "raw").collect()
+    world.put(f"{prefix}a.csv", "id,v\n7,x,y\n")
     with pytest.raises(Exception, match="Malformed records are detected"):
         read_table(spark, "raw").collect()
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from dp_foundation import storage
 from dp_foundation.builtin.declared import job
-from dp_foundation.config.arguments import Table
+from dp_foundation.config.arguments import Column, Table
 from dp_foundation.contracts import arriving, landing, quarantine
 from dp_foundation.errors import ConfigError
+from dp_foundation.io import texts
 from dp_foundation.io.tables import Target
 from dp_foundation.run.current import Current, begin
 
@@ -109,16 +110,17 @@ def _undeclared(held: Any, source: Table) -> list[str]:
 
 
 def _parsed(held: Any, source: Table, more: Sequence[str]) -> Any:
-    """A row's text as the source's columns, and `more` as text. One that they cannot hold any more is a line that does not parse: it stays
-    where it is."""
+    """A row's text as the source's columns, and `more` as text. One that does not parse any more, and one with a value that its column
+    cannot hold, stay where they are."""
     from pyspark.sql import functions as F
 
-    columns = [*((column.name, column.type) for column in source.columns), *((name, "string") for name in (*source.hive_partition, *more))]
-    schema = ", ".join(f"{arriving.quoted(name)} {kind}" for name, kind in [*columns, (landing.LINE, "string")])
+    columns = [*source.columns, *(Column(name, "string") for name in (*source.hive_partition, *more, landing.LINE))]
+    schema = texts.schema(held.sparkSession, columns, "json")
     read = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": landing.LINE, **landing.JSON}
-    return held.select(
+    frame = held.select(
         F.from_json("row", schema, read).alias("__given"),
         F.col("row").alias(landing.ROW),
         F.col("source_object").alias(landing.SOURCE),
         F.col("source_position").alias(landing.POSITION),
     ).select("__given.*", landing.ROW, landing.SOURCE, landing.POSITION)
+    return texts.typed(frame, source, "given", keep=True)

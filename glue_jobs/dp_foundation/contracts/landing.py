@@ -1,7 +1,8 @@
 """Landing: arriving rows held against a table's contract (types, precision, nullability, enum), in one pass over the staged batch, which
 counts for the gate's row rules too: it sees the rows as they will land.
 
-A line of a file that does not parse is a row that breaks `types`; the quarantine holds it as it stands in the file, `{"__line": "…"}`.
+A line of a file that does not parse is a row that breaks `types`; the quarantine holds it as it stands in the file, `{"__line": "…"}`. A
+value that the raw table's type cannot hold as it is (`io.texts`) breaks `types` or `precision`; its row is kept as text.
 
 Per entity the contract says: `freeze` fails the job; `quarantine_row` keeps the row out and puts it into the quarantine; `discard_value`
 lets it in with a null and puts the row as it came into the quarantine. Nothing is lost: without a quarantine table all of them freeze.
@@ -10,6 +11,7 @@ The built-ins `merge` and `files` land through `landed`, jobs through `dp_founda
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ from dp_foundation.io import keys, raw
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.rereading import held
 from dp_foundation.io.tables import Target, find, writable
+from dp_foundation.io.texts import LOCALE, TEXTS, UNFIT
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.quality.compiler import broken
 from dp_foundation.quality.tally import Tally, tallied, tell
@@ -36,12 +39,13 @@ POSITION = raw.position(SOURCE)
 ROW = "__row"
 OUT = "__out"
 GIVEN = "__given"
-OURS = (SOURCE, LINE, POSITION, ROW)  # what readers and `replay` add to a source's columns
+OURS = (SOURCE, LINE, POSITION, ROW, TEXTS, UNFIT)  # what readers and `replay` add to a source's columns
 # Enough digits, so that an instant comes back from the quarantine as it went in; `replay` reads with the same.
 JSON = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
     "ignoreNullFields": "false",
+    **LOCALE,
 }
 _DEFAULTS = {"types": "quarantine_row", "nullability": "quarantine_row", "precision": "quarantine_row", "enum": "quarantine_row"}
 
@@ -160,7 +164,7 @@ def _around(frame: Any) -> list[Any]:
     have = set(frame.columns)
     row = F.col(ROW) if ROW in have else F.struct(*map(arriving.quoted, columns(frame))).alias(GIVEN)
     source = F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)
-    return [row, source, *(F.col(name) for name in (LINE, POSITION) if name in have)]
+    return [row, source, *(F.col(name) for name in (LINE, POSITION, TEXTS, UNFIT) if name in have)]
 
 
 def _told(marked: Any, faults: Sequence[Fault]) -> Any:
@@ -168,12 +172,17 @@ def _told(marked: Any, faults: Sequence[Fault]) -> Any:
     from pyspark.sql import functions as F
 
     if GIVEN not in marked.columns:
-        return marked.drop(LINE)
+        return marked.drop(LINE, TEXTS, UNFIT)
     text = F.to_json(GIVEN, JSON)
+    if UNFIT in marked.columns:  # a row with such a value as it stood in the file
+        given, texts, unfit = (marked.schema[name].dataType.fieldNames() for name in (GIVEN, TEXTS, UNFIT))
+        as_it_stood = F.struct(*(F.col(TEXTS if name in texts else GIVEN)[name].alias(name) for name in given))
+        any_unfit = reduce(lambda a, b: a | b, (F.col(UNFIT)[name] for name in unfit))
+        text = F.when(any_unfit, F.to_json(as_it_stood, JSON)).otherwise(text)
     if LINE in marked.columns:
         text = F.when(F.col(LINE).isNull(), text).otherwise(F.to_json(F.struct(LINE)))
     broken_at_all = reduce(lambda a, b: a | b, (F.col(f.flag) for f in faults), F.lit(False))
-    return marked.withColumn(ROW, F.when(broken_at_all, text)).drop(GIVEN, LINE)
+    return marked.withColumn(ROW, F.when(broken_at_all, text)).drop(GIVEN, LINE, TEXTS, UNFIT)
 
 
 def _marked(
@@ -198,16 +207,21 @@ def _marked(
         mode = "freeze" if modes["types"] == "freeze" else "quarantine_row"
         faults.append(Fault("line", "", "", mode, "__f0"))
         flags.append(f"`{LINE}` IS NOT NULL AS `__f0`")
+    unfit = _unfit(staged, mapped)
+    for entity, column, condition, alone in unfit:
+        fault(entity, column, condition, "" if alone or modes[entity] == "freeze" else "quarantine_row")
     for m in mapped:
         for entity, condition in broken_by.get(m.name, {}).items():
             fault(entity, m.name, condition)
         if m.name in required and (modes["nullability"] != "evolve" or m.name in table.key):
             # A row that asks for a deletion needs its key alone.
-            fault("nullability", m.name, f"`{m.name}` IS NULL" + ("" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"))
+            asked = "" if m.name in table.key or not deletes else f" AND NOT `{DELETED}`"
+            told = "".join(f" AND NOT {condition}" for _, column, condition, _ in unfit if column == m.name)
+            fault("nullability", m.name, f"`{m.name}` IS NULL{asked}{told}")
     for one in brought:
         if one.mode != "evolve":
             fault("columns", one.mapped.name, f"{arriving.quoted(one.mapped.name)} IS NOT NULL", one.mode)
-    kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION) if name in names]
+    kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION, TEXTS, UNFIT) if name in names]
     marked = staged.selectExpr(*(mapping.cast(m, broken_by) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
         if rule.kind == "in_set" and rule.severity == "block" and not rule.filter and modes["enum"] != "freeze":
@@ -216,6 +230,19 @@ def _marked(
             faults.append(Fault("enum", rule.columns[0], rule.name, mode, f"__f{len(faults)}"))
             marked = marked.withColumn(faults[-1].flag, broken(rule, marked))
     return _told(marked, faults), faults
+
+
+def _unfit(staged: Any, mapped: Sequence[mapping.Mapped]) -> list[tuple[str, str, str, bool]]:
+    """(entity, column, condition, whether the value goes into that column alone) of what the raw table's types could not hold."""
+    if UNFIT not in staged.columns:
+        return []
+    found = []
+    for flag in staged.schema[UNFIT].dataType.fieldNames():
+        entity, _, name = flag.partition(":")
+        users = [m for m in mapped if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", m.expression, re.IGNORECASE)]
+        alone = len(users) == 1 and users[0].expression.lower() == f"`{name}`".lower()
+        found.append((entity, users[0].name if alone else name, f"`{UNFIT}`.`{flag}`", alone))
+    return found
 
 
 def _counted(

@@ -18,6 +18,7 @@ from typing import Any
 from dp_foundation import storage
 from dp_foundation.config.arguments import Column, Table
 from dp_foundation.errors import SchemaMismatchError
+from dp_foundation.io import texts
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.ledger import FileVersion
 
@@ -32,8 +33,9 @@ def read(
     spark: Any, table: Table, files: Sequence[FileVersion], source_file: str = "", malformed: str = "", pieces: Sequence[str] = ()
 ) -> Any:
     """A DataFrame of the declared columns, then the partition columns, then `source_file` (`position` beside it) and `malformed` when asked
-    for; empty when there are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others; without it
-    they fail the job. `pieces` is `numbered`'s. The frame itself remembers its files for `lacking`.
+    for; empty when there are no files. `malformed` names the column of lines (csv, json) that do not parse, null for the others, with which
+    come `texts.TEXTS` and `texts.UNFIT`; without it such lines and values fail the job. `pieces` is `numbered`'s. The frame remembers its
+    files for `lacking`.
 
     Raises SchemaMismatchError for a csv without a required column.
     """
@@ -45,7 +47,7 @@ def read(
         groups.setdefault((header, _path_columns(key[len(prefix) :])), []).append(key)
     frames = [_group(spark, table, header, path, keys, malformed) for (header, path), keys in groups.items()]
     frames = [_shaped(frame, table, source_file, malformed, pieces) for frame in frames] or [_empty(spark, table, source_file, malformed)]
-    frame = reduce(lambda a, b: a.unionByName(b), frames)
+    frame = texts.typed(reduce(lambda a, b: a.unionByName(b), frames), table, table.format, bool(malformed))
     frame._meshplane_lacking = partial(_lacking, spark, table, headers)  # told by `lacking`
     return frame
 
@@ -192,7 +194,7 @@ def file_schema(table: Table, header: Sequence[str]) -> list[tuple[str, str]]:
 def _group(spark: Any, table: Table, header: tuple[str, ...], path: tuple[str, ...], keys: list[str], malformed: str) -> Any:
     fields = [*file_schema(table, header), *((name, "string") for name in table.hive_partition if name in path)]
     fields += [(malformed, "string")] if malformed and table.format != "parquet" else []
-    schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in fields)
+    schema = texts.schema(spark, [Column(*field) for field in fields], table.format)
     bucket, _ = storage.split(table.location)
     paths = [_escaped(bucket, key) for key in keys]
     reader = spark.read.format(table.format).schema(schema).options(**_options(table, malformed)).option("basePath", table.location)
@@ -218,10 +220,8 @@ def _options(table: Table, malformed: str) -> dict[str, str]:
             "encoding": how.encoding,
             "nullValue": how.null_text,
         }
-        if how.date_format:
-            options["dateFormat"] = how.date_format
-        if how.timestamp_format:
-            options |= {"timestampFormat": how.timestamp_format, "timestampNTZFormat": how.timestamp_format}
+    elif table.format == "json":
+        options |= texts.LOCALE
     return options
 
 
@@ -229,8 +229,10 @@ def _shaped(frame: Any, table: Table, source_file: str, malformed: str, pieces: 
     from pyspark.sql import functions as F
 
     have = {name.lower() for name in frame.columns}
-    wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
-    columns = [F.col(f"`{name}`") if name.lower() in have else F.lit(None).cast(kind).alias(name) for name, kind in wanted]
+    columns = [
+        F.col(texts.quoted(f.name)) if f.name.lower() in have else F.lit(None).cast(f.dataType).alias(f.name)
+        for f in _wanted(frame.sparkSession, table)
+    ]
     extra = [F.col("_metadata.file_path").alias(source_file)] if source_file else []
     if source_file:
         place = F.col("_metadata.row_index") + 1 if table.format == "parquet" else F.lit(None)
@@ -268,7 +270,12 @@ def numbered(spark: Any, table: Table, files: Sequence[FileVersion], source_file
 def _empty(spark: Any, table: Table, source_file: str, malformed: str) -> Any:
     from pyspark.sql import functions as F
 
-    wanted = [*((c.name, c.type) for c in table.columns), *((name, "string") for name in table.hive_partition)]
-    wanted += [(source_file, "string"), (position(source_file), "bigint")] if source_file else []
-    wanted += [(malformed, "string")] if malformed else []
+    more = [(source_file, "string"), (position(source_file), "bigint")] if source_file else []
+    more += [(malformed, "string")] if malformed else []
+    wanted = [*((field.name, field.dataType) for field in _wanted(spark, table)), *more]
     return spark.range(0).select(*(F.lit(None).cast(kind).alias(name) for name, kind in wanted))
+
+
+def _wanted(spark: Any, table: Table) -> Any:
+    """The columns of every frame, as they are read (pyspark StructFields): the declared ones, then those of the path."""
+    return texts.schema(spark, [*table.columns, *(Column(name, "string") for name in table.hive_partition)], table.format)

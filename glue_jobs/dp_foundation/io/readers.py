@@ -11,7 +11,7 @@ from typing import Any
 
 from dp_foundation.config.arguments import Table, invocation
 from dp_foundation.iceberg import metadata
-from dp_foundation.io import raw
+from dp_foundation.io import raw, texts
 from dp_foundation.io.tables import Target, find
 from dp_foundation.run import branches, gates
 from dp_foundation.run.current import begin, files_of
@@ -35,8 +35,9 @@ def read_table(
     undeclared: bool = False,
 ) -> Any:
     """As `read_iceberg`; `source_file` names a column to add that says which file (or Iceberg table) a row came from. Of a raw table of
-    files, `raw.position(source_file)` stands beside it, and `malformed` is one that holds a line that does not parse (without it such a
-    line fails the job). `undeclared`: of files also the columns that nobody declared (`raw.undeclared`)."""
+    files, `raw.position(source_file)` stands beside it, and `malformed` is one that holds a line that does not parse, with what tells of
+    values that do not fit their types (`io.texts`); without it such lines and values fail the job. `undeclared`: of files also the columns
+    that nobody declared (`raw.undeclared`)."""
     target = find(table, catalog_db)
     chosen = tuple(columns) or _declared_columns(target.table)
     files = target.table if target.table is not None and not target.table.is_iceberg else None
@@ -49,6 +50,7 @@ def read_table(
         added: tuple[str, ...] = (source_file,) if source_file else ()
     else:
         added = (*((source_file, raw.position(source_file)) if source_file else ()), *((malformed,) if malformed else ()))
+        added = (*added, *(name for name in (texts.TEXTS, texts.UNFIT) if name in frame.columns))
     chosen = (*chosen, *added) if chosen else chosen
     return frame.select(*chosen) if chosen else frame
 

@@ -69,35 +69,61 @@ JSON: dict[str, dict[str, str]] = {
     "array<timestamp>": {'["2026-01-02T10:11:12.1234567Z"]': "precision", '["x"]': "types"},
     "map<string,decimal(4,1)>": {'{"a": 1.5}': "{'a': Decimal('1.5')}", '{"a": 1.55}': "precision"},
 }
-CASES = [("csv", kind) for kind in CSV] + [("json", kind) for kind in JSON]
+Told = dict[str, dict[str, str]]
 
 
-def _found(row: dict[str, Any]) -> str:
-    unfit = [name.partition(":")[0] for name, is_so in (row[texts.UNFIT] or {}).asDict().items() if is_so]
-    return "line" if row["line"] is not None else unfit[0] if unfit else str(row["v"])
+def _lines(form: str, cases: Told) -> list[str]:
+    """A record for each value, which has it in the column of its type and nothing in the others."""
+    at = [(column, value) for column, values in enumerate(cases.values()) for value in values]
+    if form == "json":
+        return [f'{{"n": {n}, "v{column}": {value}}}' for n, (column, value) in enumerate(at)]
+    header = ";".join(["n", *(f"v{column}" for column in range(len(cases)))])
+    return [header, *(f"{n}{';' * (column + 1)}{value}{';' * (len(cases) - column - 1)}" for n, (column, value) in enumerate(at))]
 
 
-@pytest.mark.parametrize(("form", "kind"), CASES)
-def test_a_value_is_what_stands_in_the_file_or_is_told(world: World, spark: Any, form: str, kind: str) -> None:
-    cases = {"csv": CSV, "json": JSON}[form][kind]
+def _found(row: dict[str, Any], column: str) -> str:
+    unfit = [name for name, is_so in row[texts.UNFIT].asDict().items() if is_so]
+    if row["line"] is not None or not unfit:
+        return "line" if row["line"] is not None else str(row[column])
+    assert [name.partition(":")[2] for name in unfit] == [column]
+    return unfit[0].partition(":")[0]
+
+
+@pytest.mark.parametrize(("form", "cases"), [("csv", CSV), ("json", JSON)], ids=["csv", "json"])
+def test_a_value_is_what_stands_in_the_file_or_is_told(world: World, spark: Any, form: str, cases: Told) -> None:
     prefix = world.raw("raw", "n int", form, **({"delimiter": ";"} if form == "csv" else {}))
-    world.tables["raw"]["columns"].append({"name": "v", "type": kind, "required": False})
-    lines = [f"{at};{value}" if form == "csv" else f'{{"n": {at}, "v": {value}}}' for at, value in enumerate(cases)]
-    world.put(f"{prefix}a.{form}", "\n".join(["n;v"] * (form == "csv") + lines) + "\n")
+    world.tables["raw"]["columns"] += [{"name": f"v{at}", "type": kind, "required": False} for at, kind in enumerate(cases)]
+    lines = _lines(form, cases)
+    world.put(f"{prefix}a.{form}", "\n".join(lines) + "\n")
     world.start({}, run_id="")
-    rows = {row["line"] or row["n"]: row.asDict() for row in read_table(spark, "raw", malformed="line").collect()}
-    found = {value: _found(rows.get(at) or rows[lines[at]]) for at, value in enumerate(cases)}
+    rows = {row["line"] or lines[row["n"] + (form == "csv")]: row.asDict() for row in read_table(spark, "raw", malformed="line").collect()}
+    lines = lines[form == "csv" :]
+    at = [(f"v{column}", kind, value) for column, (kind, values) in enumerate(cases.items()) for value in values]
+    found: Told = {}
+    for line, (column, kind, value) in zip(lines, at, strict=True):
+        found.setdefault(kind, {})[value] = _found(rows[line], column)
+        if form == "csv" and found[kind][value] in ("types", "precision"):
+            assert rows[line][texts.TEXTS][column] == value, "as it stood"
     assert found == cases
-    for at, row in rows.items():
-        if form == "csv" and row["v"] is None and row[texts.TEXTS]["v"]:
-            assert row[texts.TEXTS]["v"] == list(cases)[int(at)]
 
-    broken = [at for at, told in enumerate(cases.values()) if told in ("types", "precision")]
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("csv", "decimal(10,2)"), ("csv", "int"), ("json", "struct<a:decimal(10,2)>"), ("json", "date")]
+)
+def test_who_keeps_nothing_aside_fails_at_the_value(world: World, spark: Any, form: str, kind: str) -> None:
+    cases = {kind: {"csv": CSV, "json": JSON}[form][kind]}
+    prefix = world.raw("raw", "n int", form, **({"delimiter": ";"} if form == "csv" else {}))
+    world.tables["raw"]["columns"].append({"name": "v0", "type": kind, "required": False})
+    world.put(f"{prefix}a.{form}", "\n".join(_lines(form, cases)) + "\n")
+    world.start({}, run_id="")
     frame = read_table(spark, "raw")
-    for at in broken[:1]:
-        with pytest.raises(Exception, match=r"raw\.v: .* does not fit .*; mend: declare it as string"):
-            frame.where(f"n = {at}").collect()
-    assert frame.select("n").count() == len(cases), "who does not look at it reads on"
+    for at, told in enumerate(cases[kind].values()):
+        if told in ("types", "precision"):
+            with pytest.raises(Exception, match=r"raw\.v0: .* does not fit .*; mend: declare it as string"):
+                frame.where(f"n = {at}").collect()
+        else:
+            assert str(frame.where(f"n = {at}").first()["v0"]) == told
+    assert frame.select("n").count() == len(cases[kind]), "who does not look at it reads on"
 
 
 def test_a_pattern_of_the_owners_reads_whole_values(spark: Any) -> None:

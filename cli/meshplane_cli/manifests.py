@@ -48,7 +48,7 @@ def _of_sql(checkout: Checkout, project: str, made: Project) -> tuple[Problem, .
     text, file = text_of(checkout, project), checkout.file(project)
     findings = Findings(file, read(text, file)[0])
     for job in made.jobs.values():
-        deletes = job.options.get("deletes")
+        deletes = job.options.get("deletes") if job.use == "merge" else None  # a database's are a key and a mark, without SQL
         if isinstance(deletes, dict) and (why := not_a_condition(deletes["when"])):
             when = ("jobs", job.name, "with", "deletes", "when")
             findings.add("rule-sql", when, why, found=deletes["when"], allowed="a condition on the source's columns")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,12 @@ def test_validate_shows_sql_that_only_a_parser_refuses(here: Cli) -> None:
     )
     told = here("validate", "sales")
     assert (told.exit_code, "tables.orders.rules.none.sql: this is no SQL" in told.stdout) == (1, True)
+
+
+def test_validate_takes_a_databases_deletes_for_no_sql(here: Cli) -> None:
+    """`deletes: { key, mark }` of a source; those of a merge are `{ when, as }`."""
+    snippets = ROOT / "tests/snippets"
+    shutil.copy(snippets / "domain.json", here.root)
+    shutil.copytree(snippets / "projects/fetching", here.root / "projects/fetching")
+    told = here("validate", "fetching")
+    assert (told.exit_code, told.stdout) == (0, "fetching: no problems.\n")

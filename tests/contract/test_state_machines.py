@@ -15,7 +15,7 @@ from tests.contract.state_machine_lint import findings
 from tests.unit.kinds import sample
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted(path.parent for path in ROOT.glob("projects/[a-z]*/project.yaml"))
+EXAMPLES = sorted(path.parent for where in ("projects", "examples/projects") for path in ROOT.glob(f"{where}/[a-z]*/project.yaml"))
 
 
 @pytest.mark.parametrize("env", ["dev", "int", "prod"])

@@ -32,7 +32,7 @@ class Block:
 
 def pages() -> list[str]:
     """Every Markdown page of the repository that people read."""
-    return ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
+    return ["README.md", "examples/README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
 
 
 @cache

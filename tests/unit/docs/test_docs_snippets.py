@@ -35,7 +35,7 @@ README = {
     "bash": ("run", "tests/e2e/test_demo.py::test_the_rows_are_those_of_plain_python"),
     "yaml": ("file", "tests/snippets/projects/minimal/project.yaml"),
 }
-RUN_BY_TESTS = ("tests/snippets/", "projects/", "events/", "domain.json")
+RUN_BY_TESTS = ("tests/snippets/", "projects/", "examples/", "events/", "domain.json")
 PROJECTS = sorted((ROOT / "tests/snippets/projects").glob("*/project.yaml"))
 
 

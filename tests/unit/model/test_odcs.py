@@ -24,7 +24,7 @@ from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "tests/standards/odcs-json-schema-v3.2.0.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft201909Validator(SCHEMA)
-EXAMPLES = sorted(path for path in (ROOT / "projects").glob("*/project.yaml"))
+EXAMPLES = sorted(path for folder in ("projects", "examples/projects") for path in (ROOT / folder).glob("*/project.yaml"))
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20).map(str.strip)
 WHOLE = st.integers(1 - 10**38, 10**38 - 1)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
@@ -135,6 +135,14 @@ def test_every_table_of_the_examples_comes_back(path: Path) -> None:
         (back,) = read(first).tables
         assert replace(back, contract=replace(back.contract, id="", version="")) == promised(table)
         assert export(name, back) == first
+
+
+@pytest.mark.parametrize("path", sorted(path for one in EXAMPLES for path in one.parent.rglob("*.odcs.yaml")), ids=lambda path: path.name)
+def test_the_files_of_the_examples_are_the_standards_and_as_they_are_exported(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    VALIDATOR.validate(plain(text))
+    (table,) = read(text).tables
+    assert export(plain(text)["id"].partition(".")[0], table) == text
 
 
 FOREIGN = """\

@@ -57,6 +57,7 @@ class Shop(Api):
     """250 orders, 100 a page; from the third page on `amount` is a number and a column `channel` is there."""
 
     changed: dict[int, str] = field(default_factory=dict)
+    garbled: dict[int, str] = field(default_factory=dict)  # order → an amount that is none
 
     def orders(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -67,6 +68,8 @@ class Shop(Api):
                 row |= {"amount": number + 0.5, "channel": "app"}
             if number in self.changed:
                 row |= {"amount": "0.01", "updated_at": self.changed[number]}
+            if number in self.garbled:
+                row |= {"amount": self.garbled[number]}
             rows.append(row)
         return sorted(rows, key=lambda row: str(row["updated_at"]))
 
@@ -85,12 +88,13 @@ class Rates(Api):
 
     restated: dict[str, float] = field(default_factory=dict)
     published: str = "9999-12-31"  # the last day that has its document yet
+    odd: dict[str, dict[str, str]] = field(default_factory=dict)  # day → what stands there instead of rates
 
     def answer(self, path: str, query: dict[str, str], headers: Any) -> Answer:
         day = path.rsplit("/", 1)[1]
         if date.fromisoformat(day).weekday() >= 5 or day > self.published:
             return as_json({"error": "no rates on a holiday, or none yet"}, 404)
-        return as_json({"base": "EUR", "date": day, "rates": {"USD": self.restated.get(day, 1.1), "CHF": 0.95}})
+        return as_json({"base": "EUR", "date": day, "rates": {"USD": self.restated.get(day, 1.1), "CHF": 0.95, **self.odd.get(day, {})}})
 
 
 @contextmanager

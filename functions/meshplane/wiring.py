@@ -35,7 +35,8 @@ from meshplane.aws.state_store import DynamoStates
 from meshplane.aws.tellings import S3Tellings
 from meshplane.aws.watcher import AwsWatcher
 from meshplane.flows.converge import Tools
-from meshplane.flows.ingest_api import IngestPorts, source_of
+from meshplane.flows.ingest_api import source_of
+from meshplane.flows.ingest_ports import IngestPorts
 from meshplane.flows.open_runs import ProjectRuns
 from meshplane.flows.plan_project import PlanPorts
 from meshplane.flows.preparation import Here, Surroundings

@@ -15,12 +15,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from meshplane.aws.clients import Clients
+from meshplane.aws.ingest_store import S3IngestStore
 from meshplane.errors import IngestUnfinished, ScriptFailed
-from meshplane.flows.ingest_api import NOTED, SPARE, Ingested, IngestPorts, ingest_api
-from meshplane.model.sources import Dates, Incremental, Page, Paginate, Response, Rest, Source
+from meshplane.flows.ingest_api import NOTED, SPARE, Ingested, ingest_api
+from meshplane.flows.ingest_ports import IngestPorts
+from meshplane.model.sources import Dates, Incremental, Page, Paginate, Place, Response, Rest, Source
+from meshplane.net.http import SafeHttp
+from meshplane.sandbox.process import interpreting
 from tests.sources.apis import SCRIPT, TOKEN, Shop, as_json
 from tests.sources.test_source_script import scripted
-from tests.sources.world import NAMING, World, orders
+from tests.sources.world import HERE, NAMING, World, orders
 
 CALL = 180.0  # seconds of the function
 
@@ -43,7 +47,7 @@ class Slow:
     did: Counter[str] = field(default_factory=Counter)
     begun: dict[str, Any] = field(default_factory=dict)
     archived: dict[int, Page] = field(default_factory=dict)
-    stood: dict[str, Any] = field(default_factory=dict)
+    stood: dict[Place, dict[str, Any]] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     landed: dict[str, str] = field(default_factory=dict)
 
@@ -94,13 +98,13 @@ class Slow:
         with self._doing("archive", self.s3):
             self.archived.setdefault(number, page)
 
-    def noted(self, run_id: str) -> Mapping[str, Any]:
+    def noted(self, run_id: str, place: Place) -> Mapping[str, Any]:
         with self._doing("noted", self.s3):
-            return deepcopy(self.stood)
+            return deepcopy(self.stood.get(place, {}))
 
-    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
+    def note(self, run_id: str, place: Place, stand: Mapping[str, Any]) -> None:
         with self._doing("note", self.s3):
-            self.stood = json.loads(json.dumps(stand))
+            self.stood[place] = json.loads(json.dumps(stand))
 
     def land(self, path: str, text: str) -> None:
         with self._doing("land", self.s3):
@@ -195,13 +199,64 @@ def test_a_run_ends_the_same_wherever_it_is_killed(source: Source, pages: int) -
         assert [page.url for page in killed.archived.values()] == [page.url for page in undisturbed.archived.values()], step
 
 
-def test_the_archive_is_parsed_again_from_its_first_page() -> None:
-    slow = Slow(pages=1500)
-    called(slow, PAGED)
+RESEEN = {"fetched_at": "seen"}  # another reading of the same pages: it lands files of its own
+
+
+@pytest.mark.parametrize("source", [PAGED, OWN], ids=["declared", "scripted"])
+def test_an_archive_of_many_pages_is_parsed_again_in_the_calls_that_its_pages_take(source: Source) -> None:
+    slow = Slow(pages=8000)
+    called(slow, source)
+    first, stood = dict(slow.landed), deepcopy(slow.stood["stand"])
     slow.did.clear()
-    again, calls = called(slow, replace(PAGED, rest=replace(PAGED.rest, fetched_at="seen")), reparse=True)
-    assert (calls, again.pages, again.files, again.requests) == (1, 1501, 1500, 0)
-    assert (slow.did["read"], slow.did["noted"], slow.did["note"], len(slow.landed)) == (1501, 0, 0, 3000)
+    done, calls, told = None, 0, []
+    while done is None:
+        slow.ends, calls = slow.now_at + CALL, calls + 1
+        ports = IngestPorts(slow, slow, slow, slow.left, slow.pause, slow.interpreting)
+        try:
+            done = ingest_api(ports, replace(source, rest=replace(source.rest, **RESEEN)), {"run_id": "r1"}, reparse=True)
+        except IngestUnfinished as unfinished:
+            told.append(str(unfinished))
+    alone = 8001 * 2 * slow.s3
+    assert 1 < calls <= alone / (CALL - SPARE.total_seconds()) + 1
+    assert (len(told), all("archived pages; the next call goes on" in one for one in told)) == (calls - 1, True)
+    assert (done.pages, done.files, done.requests, done.cursor) == (8001, 8000, 0, "07999")
+    assert (slow.did["read"], slow.did["ask"], len(slow.landed) - len(first)) == (8001, 0, 8000), "no page is read twice"
+    assert (slow.stood["stand"], slow.stood["reparse"]) == (stood, {}), "the ingestion's own stand is left, that of the reparse is over"
+
+
+@pytest.mark.parametrize(("source", "pages"), [(PAGED, 12), (OWN, 12), (DATED, 0)], ids=["declared", "scripted", "dated"])
+def test_a_reparse_ends_the_same_wherever_it_is_killed(source: Source, pages: int) -> None:
+    anew = replace(source, rest=replace(source.rest, **RESEEN))
+    whole = Slow(pages, memory={"cursor": "2029-12-22"} if source is DATED else {})
+    called(whole, source)
+
+    def slow(dies_at: int = -1) -> Slow:
+        left = {name: deepcopy(getattr(whole, name)) for name in ("begun", "archived", "memory", "landed")}
+        return Slow(pages, s3=8.0, dies_at=dies_at, **left)
+
+    undisturbed = slow()
+    wanted, calls = called(undisturbed, anew, reparse=True)
+    assert (calls > 1, undisturbed.did["note"] > calls, len(undisturbed.landed) > len(whole.landed)) == (True, True, True)
+    for step in range(1, undisturbed.steps + 1):
+        killed = slow(step)
+        done, _ = called(killed, anew, reparse=True)
+        assert done == wanted, step
+        assert (killed.landed, killed.memory, killed.stood) == (undisturbed.landed, whole.memory, undisturbed.stood), step
+
+
+def test_a_reparse_by_another_reading_or_window_begins_with_the_first_page() -> None:
+    slow = Slow(pages=4000)
+    called(slow, PAGED)
+    anew = replace(PAGED, rest=replace(PAGED.rest, **RESEEN))
+    for source, run in ((anew, {}), (PAGED, {}), (PAGED, {"window_start": "2030-01-01T00:00:00Z", "window_end": "2030-01-02T00:00:00Z"})):
+        slow.did.clear()
+        slow.ends = slow.now_at + CALL
+        ports = IngestPorts(slow, slow, slow, slow.left, slow.pause, slow.interpreting)
+        with pytest.raises(IngestUnfinished):
+            ingest_api(ports, source, {"run_id": "r1", **run}, reparse=True)
+        assert slow.stood["reparse"]["pages"] == slow.did["read"] > 2000
+    again, calls = called(slow, anew, reparse=True)
+    assert (calls, again.files, len(slow.landed)) == (2, 4000, 8000)
 
 
 def test_a_run_whose_declaration_changed_reads_all_of_it_by_the_new_one() -> None:
@@ -244,3 +299,39 @@ def test_the_stand_is_kept_beside_the_archive(clients: Clients, shop: Shop, own:
     assert (done.pages, done.files, done.requests) == (3, 3, 2), "the first page is not read again"
     assert sorted(int(row["id"]) for row in world.rows()) == list(range(250))
     assert len(json.loads(world.objects(f"sales/_pages/{name}/last.json").popitem()[1])["prints"]) == 3
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["declared", "scripted"])
+def test_a_reparse_goes_on_where_it_stood_and_then_forgets_it(clients: Clients, shop: Shop, own: bool) -> None:
+    world = scripted(clients, shop, SCRIPT) if own else World(clients, orders(shop))
+    world.ingest("r1")
+    before, asked, name = world.objects("sales/orders_raw/"), len(shop.asked), world.source.name
+    world.source = replace(world.source, rest=replace(world.source.rest, fetched_at="seen"))
+    s3, bucket = clients("s3"), NAMING.bucket("raw")
+
+    def reparse(pages: int) -> Ingested:
+        """A call whose time is up after so many pages."""
+        left = iter([timedelta(seconds=180)] * (pages + 1))
+        store = S3IngestStore(clients, NAMING, "sales", world.source)
+        passing = IngestPorts(SafeHttp(HERE, lambda: 0.0), store, world, lambda: next(left, timedelta()), world.pause, interpreting)
+        return ingest_api(passing, world.source, {"run_id": "r1"}, reparse=True)
+
+    with pytest.raises(IngestUnfinished, match="time is up after 1 archived pages; the next call goes on"):
+        reparse(2)
+    stood = json.loads(world.objects(f"sales/_pages/{name}/r1/reparse.json").popitem()[1])
+    assert (stood["schema"], stood["pages"], stood["files"]) == (1, 1, 1)
+    first = world.objects("sales/orders_raw/").keys() - before.keys()
+    ((page, body),) = world.objects(f"sales/_pages/{name}/r1/00001.json").items()
+    s3.delete_object(Bucket=bucket, Key=page)
+    done = world.ingest("r1", reparse=True)
+    assert (done.pages, done.files, done.requests, len(shop.asked)) == (3, 3, 0, asked), "the first page is not read again"
+    landed = world.objects("sales/orders_raw/")
+    assert (len(first), len(landed), before.items() <= landed.items()) == (1, 6, True)
+    anew = [json.loads(line) for key in landed.keys() - before.keys() for line in landed[key].splitlines()]
+    assert sorted(int(row["id"]) for row in anew) == list(range(250)), "each record once"
+    assert world.objects(f"sales/_pages/{name}/r1/reparse.json").popitem()[1] == "{}"
+    for key in landed:
+        s3.delete_object(Bucket=bucket, Key=key)
+    s3.put_object(Bucket=bucket, Key=page, Body=body.encode())
+    assert world.ingest("r1", reparse=True).files == 3, "the next one begins with the first page"
+    assert sorted(int(row["id"]) for row in world.rows()) == list(range(250))

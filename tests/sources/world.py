@@ -10,7 +10,8 @@ from typing import Any
 
 from meshplane.aws.clients import Clients
 from meshplane.aws.ingest_store import S3IngestStore
-from meshplane.flows.ingest_api import Ingested, IngestPorts, ingest_api
+from meshplane.flows.ingest_api import Ingested, ingest_api
+from meshplane.flows.ingest_ports import IngestPorts
 from meshplane.model.naming import Naming
 from meshplane.model.sources import Auth, Incremental, Paginate, Rest, Source
 from meshplane.model.urls import Allowed

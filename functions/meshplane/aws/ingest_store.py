@@ -1,8 +1,9 @@
 """Archive, records and memory of one source, in the project's prefix of the raw bucket, and its secret: the adapter behind
-`flows.ingest_api.IngestStore`, made by `wiring`.
+`flows.ingest_ports.IngestStore`, made by `wiring`.
 
     {project}/_pages/{source}/{run_id}/begun.json, 00001.json …   Spark and Hive read nothing below a name that begins with `_`
     {project}/_pages/{source}/{run_id}/stand.json                 where the run stood when a call noted it last
+    {project}/_pages/{source}/{run_id}/reparse.json               likewise the reparse of its archive; `{}` once that is done
     {project}/_pages/{source}/last.json                           cursor and prints of the last whole run
     {project}/{table}/…                                           the records
 
@@ -20,7 +21,7 @@ from meshplane.aws.clients import Clients
 from meshplane.aws.faults import translated
 from meshplane.errors import Conflict, NotFound, NotReady, SourceFailed
 from meshplane.model.naming import Naming
-from meshplane.model.sources import Page, Source
+from meshplane.model.sources import Page, Place, Source
 
 
 class S3IngestStore:
@@ -60,13 +61,13 @@ class S3IngestStore:
         """Two runs at once: the later one counts, and a cursor that goes back only reads again."""
         self._put(f"{self._pages}last.json", memory)
 
-    def noted(self, run_id: str) -> Mapping[str, Any]:
+    def noted(self, run_id: str, place: Place) -> Mapping[str, Any]:
         """Empty before the first note."""
-        return self._read(f"{self._pages}{run_id}/stand.json") or {}
+        return self._read(f"{self._pages}{run_id}/{place}.json") or {}
 
-    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
+    def note(self, run_id: str, place: Place, stand: Mapping[str, Any]) -> None:
         """Two calls at once: the later one counts. Either is true of the same pages."""
-        self._put(f"{self._pages}{run_id}/stand.json", stand)
+        self._put(f"{self._pages}{run_id}/{place}.json", stand)
 
     def secret(self, name: str) -> Mapping[str, str]:
         """Raises NotFound, Denied, and SourceFailed for a secret that is no JSON object; its text is in no message."""

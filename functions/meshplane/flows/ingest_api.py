@@ -4,8 +4,8 @@
 
 Every write is made at most once under a key that the run determines, so the step may be called again at any point: it goes on where the
 last call noted that it stood, reads what was archived behind that, and leaves the same files. `reparse` reads the whole archive of an
-earlier run instead of calling: only a changed reading of it leaves new files. An answer that is the same as in the last whole run lands
-no second time.
+earlier run instead of calling: only a changed reading of it leaves new files. It goes on in the same way, and once done forgets where it
+stood: the next one reads all of it. An answer that is the same as in the last whole run lands no second time.
 
 A source's own script says which request is next and which records an answer holds; every call is made here all the same.
 """
@@ -13,19 +13,21 @@ A source's own script says which request is next and which records an answer hol
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 from meshplane.errors import Broken, IngestUnfinished, ScriptFailed, SourceFailed
+from meshplane.flows.ingest_ports import IngestPorts, Script
 from meshplane.model.runs import PipelinePolicy
 from meshplane.model.source_script import Asked, asked, records
 from meshplane.model.sources import (
     Page,
+    Place,
     Response,
     Rest,
     Source,
@@ -49,78 +51,6 @@ MAX_PAGES = 10_000
 SPARE = timedelta(seconds=30)  # what a last answer and its writes may take
 LONGEST = timedelta(minutes=2)  # a longer wait is left to the state machine
 NOTED = timedelta(seconds=15)  # how much of a call is done again at most, should it be killed
-
-
-class Http(Protocol):
-    """One GET, or with a body one POST of JSON. Raises Refused, Broken."""
-
-    def ask(self, url: str, headers: Mapping[str, str], body: str = "") -> Response:
-        """The answer, whatever its status."""
-        ...
-
-
-class Script(Protocol):
-    """A source's own file, ready to be called. Raises ScriptFailed."""
-
-    def call(self, function: str, *given: Any) -> Any:
-        """What one of its functions answers, as plain values."""
-        ...
-
-
-class IngestStore(Protocol):
-    """What an ingestion keeps, in the project's own prefix of the raw bucket. Writes are made at most once, but for `note`, `remember`."""
-
-    def begin(self, run_id: str, begun: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep how a run began, and give back how it began first."""
-        ...
-
-    def page(self, run_id: str, number: int) -> Page | None:
-        """An archived page."""
-        ...
-
-    def archive(self, run_id: str, number: int, page: Page) -> None:
-        """Keep a page."""
-        ...
-
-    def noted(self, run_id: str) -> Mapping[str, Any]:
-        """Where an unfinished run stood; empty where nothing was noted."""
-        ...
-
-    def note(self, run_id: str, stand: Mapping[str, Any]) -> None:
-        """Leave it for the next call. An older one only has it read more of the archive."""
-        ...
-
-    def land(self, path: str, text: str) -> None:
-        """Put a file of records under the raw table."""
-        ...
-
-    def remembered(self) -> Mapping[str, Any]:
-        """What the last whole run left: `cursor`, `prints`."""
-        ...
-
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Leave it."""
-        ...
-
-    def secret(self, name: str) -> Mapping[str, str]:
-        """A secret's keys and values."""
-        ...
-
-    def script(self, path: str, sha256: str) -> str:
-        """The text of a file of the project's release. Raises NotReady where it is not there, or is another one."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class IngestPorts:
-    """`left` is the function's remaining time, `pause` waits, `interpreting` opens a script by its path and text."""
-
-    http: Http
-    store: IngestStore
-    clock: Clock
-    left: Callable[[], timedelta]
-    pause: Callable[[timedelta], None]
-    interpreting: Callable[[str, str], AbstractContextManager[Script]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +97,12 @@ class _Run:
     script: Script | None = None
     requests: int = 0
     asked: datetime | None = None
+    noted: bool = False  # whether a stand is kept that another call would go on from
+
+    @property
+    def place(self) -> Place:
+        """Where the stand is kept."""
+        return "reparse" if self.reading else "stand"
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -186,8 +122,8 @@ def ingest_api(ports: IngestPorts, source: Source, run: Mapping[str, Any], repar
     secret = ports.store.secret(source.secret) if source.secret and not reparse else {}
     window = str(run.get("window_start", "")), str(run.get("window_end", ""))
     asking = days(source.rest.dates, str(begun["cursor"]), *window, _today(begun)) if source.rest.dates else []
-    stand = _Stand(str(begun["cursor"])) if reparse else _stand(ports, source, run_id, begun)
-    work = _Run(ports, source, run_id, reparse, begun, window, request_headers(source, secret), asking, stand, ports.left())
+    work = _Run(ports, source, run_id, reparse, begun, window, request_headers(source, secret), asking, _Stand(""), ports.left())
+    work.stand = _stand(work)
     with _script(ports, source.rest) as work.script:
         return _ingested(work)
 
@@ -204,6 +140,8 @@ def _ingested(work: _Run) -> Ingested:
         stand.cursor = behind(work.days, str(work.begun["cursor"]), stand.cursor, _today(work.begun))
     if not work.reading:
         work.ports.store.remember({"cursor": stand.cursor, "prints": stand.prints, "run_id": work.run_id})
+    elif work.noted:
+        work.ports.store.note(work.run_id, "reparse", {})
     return Ingested(source.name, work.requests, stand.pages, stand.files, stand.unchanged, stand.cursor, source.rest.script_sha256)
 
 
@@ -216,6 +154,10 @@ def _read(work: _Run, starts: Sequence[Asked]) -> None:
             stand.following = starts[stand.start]
         if stand.pages == MAX_PAGES:
             raise SourceFailed(f"{work.source.name} has more than {MAX_PAGES} pages: a paginator without end, or ask for larger ones")
+        if work.reading and work.ports.left() < SPARE:
+            raise IngestUnfinished(
+                f"{work.source.name}: the function's time is up after {stand.pages} archived pages; the next call goes on"
+            )
         page = work.ports.store.page(work.run_id, stand.pages + 1)
         if page is None and work.reading:
             return
@@ -247,26 +189,27 @@ def _land(work: _Run, page: Page) -> None:
         stand.files += 1
 
 
-def _stand(ports: IngestPorts, source: Source, run_id: str, begun: Mapping[str, Any]) -> _Stand:
-    """As an earlier call noted it; from the first page where none did, or where it read by another declaration."""
-    noted = dict(ports.store.noted(run_id))
-    if (noted.pop("schema", 0), noted.pop("source", "")) != (1, _declared(source)):
-        return _Stand(str(begun["cursor"]))
-    said, rest = noted.pop("following"), source.rest
-    scripted = said and rest.script  # a script's words are judged again, like those of an archived page
+def _stand(work: _Run) -> _Stand:
+    """As an earlier call noted it; from the first page where none did, or where it read by another declaration or for another window."""
+    noted = dict(work.ports.store.noted(work.run_id, work.place))
+    work.noted = bool(noted)
+    if (noted.pop("schema", 0), noted.pop("source", "")) != (1, _declared(work)):
+        return _Stand(str(work.begun["cursor"]))
+    said, rest = noted.pop("following"), work.source.rest
+    scripted = said and rest.script and not work.reading  # a script's words are judged again, like those of an archived page
     following = asked(rest, said["words"], rest.script, "next") if scripted else Asked(said["url"]) if said else None
     return _Stand(**noted, following=following)
 
 
 def _note(work: _Run) -> None:
     """The stand, so that the next call need not read every archived page again to come to it."""
-    if not work.reading:
-        work.ports.store.note(work.run_id, {"schema": 1, "source": _declared(work.source), **asdict(work.stand)})
-        work.left = work.ports.left()
+    work.ports.store.note(work.run_id, work.place, {"schema": 1, "source": _declared(work), **asdict(work.stand)})
+    work.noted, work.left = True, work.ports.left()
 
 
-def _declared(source: Source) -> str:
-    return sha256(json.dumps(source.to_json(), sort_keys=True).encode()).hexdigest()
+def _declared(work: _Run) -> str:
+    read_by = {**work.source.to_json(), "window": work.window}
+    return sha256(json.dumps(read_by, sort_keys=True).encode()).hexdigest()
 
 
 def _today(begun: Mapping[str, Any]) -> date:

@@ -19,7 +19,7 @@ metrics = Metrics(namespace="Meshplane", service="meshplane")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """`{"project", "pipeline", "source", "run": {…}, "script": "", "reparse": false}`; answers what was done.
 
-    Errors are known by their class's name.
+    Errors are known by their class's name: after `IngestUnfinished` the same call goes on where it stood, a reparse as well.
     """
     source, ports = wiring.ingest(context, event["project"], event["pipeline"], event["source"], event.get("script", ""))
     done = asdict(ingest_api(ports, source, event["run"], bool(event.get("reparse"))))

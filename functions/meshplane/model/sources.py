@@ -138,6 +138,10 @@ class Source:
         return Source(**{**stored, "rest": Rest(**made)})
 
 
+Place = Literal["stand", "reparse"]
+"""Which of a run's two stands: that of the ingestion, or that of a later reparse, which must not put the first one back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One archived answer: what was asked, where it goes on (`following`, empty at the end), and the answer itself.

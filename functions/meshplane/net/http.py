@@ -1,4 +1,4 @@
-"""One GET, or one POST of JSON, towards a declared host: the adapter behind `flows.ingest_api.Http`, made by `wiring`.
+"""One GET, or one POST of JSON, towards a declared host: the adapter behind `flows.ingest_ports.Http`, made by `wiring`.
 
 The name is resolved once and the connection goes to that address, with the certificate checked against the name; redirects stay at
 the same scheme, host and port; size (decoded) and time are capped. Nothing is logged here, and credentials are only in headers, which

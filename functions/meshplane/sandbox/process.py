@@ -1,4 +1,4 @@
-"""A Starlark file in a child process, asked through pipes: the adapter behind `flows.ingest_api.Script`, made by `wiring`.
+"""A Starlark file in a child process, asked through pipes: the adapter behind `flows.ingest_ports.Script`, made by `wiring`.
 
 What it may take is bounded on both sides: time by killing it, memory by the kernel's limit, the answer by what is read of it.
 """

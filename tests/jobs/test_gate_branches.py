@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dp_foundation.errors import TableRefusedError
+from dp_foundation.io.readers import read_table
 from dp_foundation.io.writers import write_iceberg
 from dp_foundation.run.current import begin
-from meshplane.model.rules import Gate, implied
+from meshplane.model.rules import Gate, Rule, implied
 from tests.jobs.job_world import World
 
 pytestmark = pytest.mark.spark
@@ -79,3 +80,23 @@ def test_what_was_published_with_its_step_is_found_again_however_often_it_was_wr
     start(world, "0_0", run_id="r-2")
     write(spark, 4)
     assert ends(world, "r-2")["outputs"][0]["branch"] == "audit_r_2_0_0", "another run is as free as before"
+
+
+@pytest.mark.parametrize("mode", ["append", "merge", "overwrite", "overwrite_window"])
+def test_what_another_process_left_under_the_attempts_name_is_judged_as_nobodys(world: World, spark: Any, mode: str) -> None:
+    out = world.iceberg("out", "id bigint!, v string", key=["id"])
+    rules = (*implied(["id", "v"], ["id"]), Rule("known", "in_set", ("v",), {"values": ["a"]}))
+    world.tables["out"]["gate"] = Gate("out", rules).to_json()
+    write_out = {"writes": [{"table": "out", "mode": mode}]}
+    for read, rows in (("select 1L id, 'x' v", 1), ("select 2L id, 'a' v union all select 3L, 'a'", 2)):
+        # Killed behind its first commit, and redriven: retries are counted from 0 again, and what is read has been put right meanwhile.
+        start(world, "0_0", write_out)
+        write_iceberg(df=spark.sql(read), table="out", mode=mode)
+        assert read_table(spark, "out").count() == rows
+    [output], [verdict] = (record := ends(world))["outputs"], record["verdicts"]
+    held = world.catalog.load_table(out.removeprefix("glue_catalog.")).scan(snapshot_id=output["snapshot"]).to_arrow().to_pylist()
+    assert sorted(held, key=repr) == [{"id": 2, "v": "a"}, {"id": 3, "v": "a"}], "the rows that were judged"
+    assert (verdict["snapshot"], verdict["passed"], verdict["rows"]) == (output["snapshot"], True, 2)
+    assert (output["branch"], output["parent"]) == ("audit_r_1_0_0", None)
+    publish(world, out, output)
+    assert world.rows(out) == [(2, "a"), (3, "a")]

@@ -26,7 +26,8 @@ def audited(table: Table | None) -> bool:
 
 
 def opened(spark: Any, target: Target) -> Target:
-    """The target with the branch to write to, made from `main` when it is not there (also on an empty table).
+    """The target with the branch to write to, made from `main` when it is not there (also on an empty table), and made anew where another
+    process has written to it.
 
     What this step of the run has on `main` already was published before a retry: then `main` is the place where `commit` finds it, and
     where it refuses every other write.
@@ -49,15 +50,24 @@ def seen(target: Target) -> Target:
 
 def _open(spark: Any, target: Target, current: Current) -> str:
     table = metadata.load(target.database, target.name)
-    published = table is not None and any(
-        (s.summary.get("run_id"), s.summary.get("meshplane.step")) == (current.run.run_id, current.step) for s in table.ancestry()
-    )
-    if published:
+    if table is not None and _writes_of(table, current):
         return ""
     name = branch_name(current.run.run_id, current.round, current.attempt)
-    if table is None or name not in table.refs:
+    there = table is not None and name in table.refs
+    if table is not None and there and _writes_of(table, current, table.refs[name]):
+        # A redriven execution counts its retries from 0 again: another process wrote there under this attempt's name, and died. What it
+        # wrote is not what this one reads, so that a merge would be judged by other rows than those that stand there.
+        spark.sql(f"ALTER TABLE {target.identifier} DROP BRANCH IF EXISTS `{name}`")
+        there = False
+    if not there:
         # Its age is bounded by the plane's own record: pyiceberg drops a branch's retention at the next commit (aws-facts B10).
         spark.catalog.refreshTable(target.identifier)
         spark.sql(f"ALTER TABLE {target.identifier} CREATE BRANCH IF NOT EXISTS `{name}`")
         spark.catalog.refreshTable(target.identifier)
     return name
+
+
+def _writes_of(table: metadata.TableMetadata, current: Current, start: int | None = None) -> bool:
+    """Whether a commit of this step leads to `main`, or to the snapshot `start`."""
+    step = (current.run.run_id, current.step)
+    return any((s.summary.get("run_id"), s.summary.get("meshplane.step")) == step for s in table.ancestry(start))

@@ -74,7 +74,10 @@ def test_what_was_published_with_its_step_is_found_again_however_often_it_was_wr
         assert record["state"] == "done"
         if attempt == "0_0":
             publish(world, out, record["outputs"][0])
-    assert [one["branch"] for one in record["outputs"]] == ["main", "main", "audit_r_1_1_1"]
+            published = {**record["outputs"][0], "branch": "main"}
+    assert [one["branch"] for one in record["outputs"]] == ["main", "audit_r_1_1_1"], "what is published, and once"
+    told = ("table", "snapshot", "branch", "rows_added", "rows_total")
+    assert {name: record["outputs"][0][name] for name in told} == {name: published[name] for name in told}
     assert len(world.summaries(out)) == 3, "the branch's beginning, and each write once"
     assert world.rows(other) == []
     start(world, "0_0", run_id="r-2")

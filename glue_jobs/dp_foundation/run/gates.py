@@ -78,17 +78,25 @@ def verdicts(current: Current) -> list[dict[str, Any]]:
 
 
 def outputs(current: Current) -> list[dict[str, Any]]:
-    """What the step committed, a table on a branch once: its last snapshot, what stood on `main` before, all rows that were added."""
+    """What the step committed, a table on a branch once: its last snapshot, what stood on `main` before, all rows that were added. So it
+    stands there, too, when an earlier round has published it: the gate proves what it published, which is the last commit."""
     made: dict[str, dict[str, Any]] = {}
     for at, output in enumerate(current.outputs):
-        if output["branch"] == "main":
+        on_main = output["branch"] == "main"
+        if on_main and output["table"] not in _published_before(current):
             made[str(at)] = output
             continue
         told = next((v for v in current.verdicts if (v["table"], v["branch"]) == (output["table"], output["branch"])), None)
-        before = made.get(output["table"], {"rows_added": 0})["rows_added"]
-        fork = {"parent": told["parent"]} if told else {}
-        made[output["table"]] = {**output, **fork, "rows_added": before + output["rows_added"]}
+        before = made.get(output["table"], {"rows_added": 0, "parent": output["parent"]})
+        fork = {"parent": told["parent"]} if told and not on_main else {"parent": before["parent"]} if on_main else {}
+        made[output["table"]] = {**output, **fork, "rows_added": before["rows_added"] + output["rows_added"]}
     return list(made.values())
+
+
+def _published_before(current: Current) -> frozenset[str]:
+    """The tables that an earlier round of this step published: no branch was opened for them (`branches.opened`)."""
+    places = {where for where, branch in current.branches.items() if not branch}
+    return frozenset(name for name, table in current.job.tables.items() if Target(table.database, table.name, table).identifier in places)
 
 
 def arrived(current: Current, table: Table, frame: Any) -> None:

@@ -438,6 +438,23 @@ def under_the_branch(world: Estate) -> None:
     world.record(world.written())
 
 
+def property_taken_away(world: Estate) -> None:
+    """Rows went to main past the gate, and with the property went the word of what was published last."""
+    good(world)
+    world.append("orders", 7, "main")
+    with world.load().transaction() as change:
+        change.remove_properties(PROPERTY)
+    world.edit("orders", lambda raw: raw["refs"].pop(BRANCH))
+    world.record(world.written(rows=5))
+
+
+def emptied(world: Estate) -> None:
+    """What a REPLACE TABLE leaves: properties and tags, and no main."""
+    good(world)
+    world.edit("orders", lambda raw: (raw["refs"].pop("main"), raw["refs"].pop(BRANCH), raw.update({"current-snapshot-id": -1})))
+    world.record(world.written(rows=5))
+
+
 def wrote_main(world: Estate) -> None:
     """The job itself wrote main."""
     world.table()
@@ -500,6 +517,8 @@ ROWS: list[tuple[str, str, Row]] = [
     ("main-unjudged", "an INSERT to main meanwhile", straight_to_main),
     ("main-unjudged", "an INSERT to main before", under_the_branch),
     ("main-unjudged", "the job wrote main", wrote_main),
+    ("main-unjudged", "an INSERT to main, and the property of publications taken away", property_taken_away),
+    ("main-unjudged", "main emptied after a publication", emptied),
 ]
 
 

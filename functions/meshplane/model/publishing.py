@@ -301,15 +301,19 @@ def announcements(note: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def unjudged(raw: Mapping[str, Any], first: bool = False) -> str:
-    """Why `main` is not at a published snapshot; empty when it is, or is empty. What compaction rewrote holds the same rows, and counts.
+    """Why `main` is not at a published snapshot; empty when it is, or was empty ever since. What compaction rewrote holds the same rows,
+    and counts.
 
-    `first`: a table that was never published may hold rows of before it was gated, which its first publication takes as its base.
+    `first`: a table that was never published may hold rows of before it was gated, which its first publication takes as its base. Whoever
+    may write to the table may take the property away: a tag of a publication says that it was there.
     """
     head, snapshots = main(raw), by_id(raw)
     text = (raw.get("properties") or {}).get(PROPERTY, "")
-    if head is None or (first and not text):
+    if not text and (head is None or (first and not _tagged(raw))):
         return ""
     published = _published(text)
+    if head is None:
+        return f"main is empty, and snapshot {published} was published"
     for number in ancestry(snapshots, head):
         if number == published:
             return ""
@@ -323,6 +327,10 @@ def published_in(raw: Mapping[str, Any]) -> int | None:
     """The snapshot of the last publication, as the table's property names it; None for a table that was never published."""
     found = _published((raw.get("properties") or {}).get(PROPERTY, ""))
     return found if isinstance(found, int) else None
+
+
+def _tagged(raw: Mapping[str, Any]) -> bool:
+    return any(ref["type"] == "tag" and name == f"validated-{ref['snapshot-id']}" for name, ref in refs(raw).items())
 
 
 def _published(text: str) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from meshplane.model.publishing import PROPERTY, Request, unjudged
 from meshplane.model.restoring import REBUILD, Choice, RollBack, previous
 from meshplane.model.runs import PipelinePolicy, Run
 from meshplane.model.slots import Change, Slots
+from meshplane.model.watching import old_refs
 from tests.aws.behaviour import OTHER
 from tests.aws.publishing_world import ATTEMPT, CONTEXT, ROOT, STEP, Estate, estate, gated
 from tests.aws.table_estate import NAMING
@@ -143,6 +146,23 @@ def test_it_can_be_undone(world: Estate) -> None:
     request = asked(world, snapshot=str(second))
     handler({"do": "roll_back", "id": f"{ID}-2", "request": request}, CONTEXT)  # type: ignore[arg-type]
     assert (world.load().current_snapshot().snapshot_id, unjudged(raw(world))) == (second, "")
+
+
+def test_a_table_that_is_published_once_a_month_has_its_way_back(world: Estate) -> None:
+    first, second = states(world)
+    day, now = 86_400_000, int(time.time() * 1000)
+
+    def expired(raw: dict[str, Any]) -> None:
+        """As Iceberg's expiry leaves the refs: all but main end with their age, which is that of their snapshot."""
+        ages = {first: 40 * day, second: 10 * day}
+        for snapshot in raw["snapshots"]:
+            snapshot["timestamp-ms"] = now - ages[snapshot["snapshot-id"]]
+        kept = {name: ref for name, ref in raw["refs"].items() if ages[ref["snapshot-id"]] <= ref.get("max-ref-age-ms", 2**63)}
+        raw["refs"] = {"main": raw["refs"]["main"], **kept}
+
+    world.edit("orders", expired)
+    assert old_refs(raw(world), gated("orders"), datetime.now(UTC)) == (), "nor does the watchdog take it"
+    assert rolled_back(world) == {"table": "orders", "snapshot": str(first), "undone": [SECOND]}
 
 
 def test_runs_go_on_from_the_restored_state(world: Estate) -> None:

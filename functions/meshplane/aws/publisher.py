@@ -24,8 +24,6 @@ from meshplane.model.publishing import EVENT_SOURCE, PROPERTY, TABLE_PUBLISHED, 
 from meshplane.model.snapshots import MAIN
 from meshplane.ports import TableLook
 
-DAY_MS = 86_400_000
-
 
 class PublishRecords:
     """What runs left of their steps and publications, for whoever is to believe their success."""
@@ -93,21 +91,23 @@ class AwsPublisher:
         return TableLook(raw, owner.project if owner else "", TOMBSTONE in properties, entry)
 
     def move(self, look: TableLook, candidate: Candidate, value: str) -> None:
-        """Two requests. What main and its tag keep is carried on; the tag's age is the table's retention."""
+        """Two requests. What main and its tag keep is carried on. The tag has no age of its own: Iceberg's expiry would take it away by the
+        snapshot's age, also the one that is the way back of a table that is published once a month; the watchdog knows which ones to keep.
+        """
         from pyiceberg.table.update import RemoveSnapshotRefUpdate, SetPropertiesUpdate, SetSnapshotRefUpdate
 
         kept = (look.metadata.get("refs") or {}).get(MAIN, {})
 
-        def ref(name: str, kind: Literal["branch", "tag"], age: int | None, carried: Mapping[str, Any]) -> SetSnapshotRefUpdate:
+        def ref(name: str, kind: Literal["branch", "tag"], carried: Mapping[str, Any]) -> SetSnapshotRefUpdate:
             keep, oldest = carried.get("min-snapshots-to-keep"), carried.get("max-snapshot-age-ms")
             at = candidate.snapshot
             return SetSnapshotRefUpdate(
-                ref_name=name, type=kind, snapshot_id=at, max_ref_age_ms=age, min_snapshots_to_keep=keep, max_snapshot_age_ms=oldest
+                ref_name=name, type=kind, snapshot_id=at, max_ref_age_ms=None, min_snapshots_to_keep=keep, max_snapshot_age_ms=oldest
             )
 
         updates = (
-            ref(MAIN, "branch", None, kept),
-            ref(candidate.tag, "tag", candidate.gate.retention_days * DAY_MS, {}),
+            ref(MAIN, "branch", kept),
+            ref(candidate.tag, "tag", {}),
             SetPropertiesUpdate(updates={PROPERTY: value}),
             RemoveSnapshotRefUpdate(ref_name=candidate.branch),
         )

@@ -18,7 +18,7 @@ from meshplane.model.release import columns_file
 
 CATALOG = "glue_catalog"  # the one catalog name that jobs of both earlier generations use
 
-# Arguments that the plane itself sets: a job may not set them another way.
+# Arguments that the plane itself sets, or that would put other code before the release's: a job may not set them another way.
 OURS = frozenset(
     {
         "--JOB_NAME",
@@ -29,6 +29,7 @@ OURS = frozenset(
         "--enable-continuous-cloudwatch-log",
         "--enable-metrics",
         "--enable-observability-metrics",
+        "--extra-files",
         "--extra-jars",
         "--extra-py-files",
         "--job-language",
@@ -38,6 +39,8 @@ OURS = frozenset(
         "--meshplane-run",
         "--meshplane-step",
         "--python-modules-installer-option",
+        "--scriptLocation",
+        "--user-jars-first",
     }
 )
 

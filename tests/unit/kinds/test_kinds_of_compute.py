@@ -233,6 +233,8 @@ def test_a_built_in_that_the_platform_lacks_is_a_wait() -> None:
 
 REFUSED = [
     ("an argument of the plane's", replace(MERGE, arguments={"--conf": "x"}), "--conf belongs to the plane"),
+    ("a jar before Spark's own", replace(MERGE, arguments={"--user-jars-first": "true"}), "--user-jars-first belongs to the plane"),
+    ("a file before the library's", replace(MERGE, arguments={"--extra-files": "s3://x"}), "--extra-files belongs to the plane"),
     ("without its dashes too", replace(MERGE, arguments={"TempDir": "s3://x"}), "--TempDir belongs to the plane"),
     ("a setting that smuggles another", replace(MERGE, spark={"a": "1 --conf spark.x=2"}), "a cannot be passed on"),
 ]

@@ -10,6 +10,7 @@ from meshplane.errors import ManifestInvalid
 from meshplane.model import manifest, project
 from meshplane.model.domain import Domain
 from meshplane.model.naming import is_project
+from meshplane.model.own_gate import _RELEASED
 from meshplane.model.types import Decimal, Field, ListType, MapType, Primitive, StructType
 
 HEAD = "apiVersion: meshplane/v1\nkind: Project\nmetadata: { name: sales }\n"
@@ -244,6 +245,21 @@ def test_lengths_of_physical_names_are_exact_with_a_domain() -> None:
     (problem,) = manifest.check(text, file="f", project="sales", domain=domain)
     assert (problem.code, problem.found, problem.allowed) == ("name-length", "82 characters", "80 characters")
     assert problem.mend == "shorten it by 2"
+
+
+CODE = ["--extra-files", "--extra-jars", "--extra-py-files", "--additional-python-modules", "--user-jars-first", "--scriptLocation"]
+
+
+@pytest.mark.parametrize("name", [*CODE, "--python-modules-installer-option", "--conf", "--meshplane-job"])
+def test_no_argument_puts_other_code_before_the_releases(name: str) -> None:
+    """Neither of a job nor of a step: the same that an own ASL file may not give (model/own_gate)."""
+    assert name.lower() in _RELEASED
+    job = f"jobs:\n  load: {{ script: jobs/load.py, arguments: {{ {name}: x }} }}\n"
+    step = f"jobs:\n  load: {{ script: jobs/load.py }}\npipelines:\n  daily: {{ steps: [{{ job: load, arguments: {{ {name}: x }} }}] }}\n"
+    for text in (job, step):
+        [problem] = manifest.check(HEAD + text, file="f", project="sales")
+        assert (problem.code, problem.found) == ("argument-reserved", name)
+    assert len(_RELEASED) == len(CODE) + 3
 
 
 def test_what_a_release_must_hold() -> None:

@@ -17,6 +17,9 @@ RESERVED_ARGUMENTS = frozenset(
         "--conf",
         "--extra-py-files",
         "--extra-jars",
+        # Other code would judge the data: a file is imported before the library's, a class taken before Spark's or Iceberg's.
+        "--extra-files",
+        "--user-jars-first",
         "--additional-python-modules",
         "--python-modules-installer-option",
         "--TempDir",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,8 +12,9 @@ import pytest
 
 from dp_foundation.builtin import jdbc, merge
 from dp_foundation.config.secrets import get_secret
-from dp_foundation.errors import ConfigError, SchemaMismatchError
+from dp_foundation.errors import ConfigError, DataError, SchemaMismatchError
 from dp_foundation.io.readers import read_table
+from dp_foundation.sources import extracts
 from dp_foundation.sources.postgresql import identifier, literal, since, split_by
 from tests.jobs.job_world import World, bucket
 from tests.jobs.servers import PASSWORD, Postgres, postgres
@@ -171,6 +173,86 @@ def test_what_is_no_time_ends_with_the_greatest_value_that_ever_was(shop: Shop) 
     assert (shop.took("r6", **asked), shop.load("m6", **newest)) == (98, {})
 
 
+class Behind(datetime):
+    """Another machine's clock."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) - timedelta(hours=1)
+
+
+def _with_arrival(shop: Shop, kind: str = "timestamp") -> dict[str, Any]:
+    """The same tables with a column that says when a row was taken. What a fetch is given for it."""
+    shop.prefix = shop.world.raw("orders_raw", f"{RAW}, seen {kind}", form="parquet")
+    columns = "id bigint, amount decimal(12,2), note string, updated_at timestamp, deleted boolean, seen timestamp"
+    shop.out = shop.world.iceberg("arrivals", columns, key=["id"])
+    shop.world.tables["orders"] = shop.world.tables.pop("arrivals")
+    return {"incrementalBy": "amount", "fetchedAt": "seen"}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("how", [HARD, {}], ids=["taken away", "marked"])
+def test_rows_that_are_equally_new_are_told_apart_by_their_arrival(
+    shop: Shop, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, newest = _with_arrival(shop), {**how, "latestBy": ["amount", "seen"]}
+    assert (shop.took("r1", **asked), len(shop.load("m1", **newest))) == (100, 100)
+
+    def alive(run_id: str) -> set[str]:
+        return {key for key, row in shop.load(run_id, **newest).items() if not row[4]}
+
+    shop.server.execute(f"UPDATE {shop.table} SET amount = 500 WHERE id = 1")
+    assert shop.took("r2", **asked) == 1
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(extracts, "datetime", Behind)
+        assert shop.took("r3", **asked) == 1
+    assert "1" not in alive("m3"), "the update and its end in one batch"
+    shop.server.execute(f"INSERT INTO {shop.table} VALUES (1, 500, 'back', now())")
+    assert shop.took("r4", **asked) == 2  # and 100, which had the greatest value meanwhile
+    assert "1" in alive("m4"), "the end and its return in two"
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 1")
+    assert shop.took("r5", **asked) == 1
+    shop.server.execute(f"INSERT INTO {shop.table} VALUES (1, 500, 'again', now())")
+    assert shop.took("r6", **asked) == 2
+    assert (shop.took("r7", **asked), "1" in alive("m7")) == (0, True), "in one"
+    landed = shop.landed()
+    for run in ("r1", "r5", "r6"):  # every step again: the same files
+        shop.fetch(run, **asked)
+    assert shop.landed() == landed
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("kind", ["string", "timestamp", "timestamp_ntz"])
+def test_a_row_that_is_gone_before_the_keys_are_read_is_older_than_its_end(shop: Shop, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, newest = _with_arrival(shop, kind), {**HARD, "latestBy": ["amount", "seen"]}
+    shop.fetch("r1", **asked)
+    shop.server.execute(f"UPDATE {shop.table} SET amount = 500 WHERE id = 1")
+    with monkeypatch.context() as patch:
+        looks = jdbc._with_deleted
+
+        def late(*given: Any) -> Any:
+            shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 1")
+            return looks(*given)
+
+        patch.setattr(jdbc, "_with_deleted", late)
+        assert shop.took("r2", **asked) == 2
+    assert set(shop.load("m2", **newest)) == {str(number) for number in range(2, 101)}
+
+
+@pytest.mark.spark
+def test_rows_that_nothing_tells_apart_fail_the_merge(shop: Shop) -> None:
+    asked, newest = {"incrementalBy": "amount"}, {**HARD, "latestBy": ["amount"]}
+    shop.fetch("r1", **asked)
+    shop.server.execute(f"UPDATE {shop.table} SET amount = 500 WHERE id = 1")
+    shop.fetch("r2", **asked)
+    shop.server.execute(f"DELETE FROM {shop.table} WHERE id = 1")
+    shop.fetch("r3", **asked)
+    with pytest.raises(DataError, match=r"different rows with the same key \(id\); found: id=1 \(2 rows\)"):
+        shop.load("m3", **newest)
+    assert shop.world.rows(shop.out) == []
+
+
 @pytest.mark.spark
 def test_a_text_whose_type_has_a_length_is_compared_whole(shop: Shop) -> None:
     shop.server.execute(f"UPDATE {shop.table} SET note = (20260000 + id)::text", f"ALTER TABLE {shop.table} ALTER COLUMN note TYPE char(8)")
@@ -265,6 +347,12 @@ def test_credentials_reach_the_connection_and_nothing_else(shop: Shop, capfd: py
         shop.fetch("r3")
     with pytest.raises(ConfigError, match="no connection 'elsewhere'"):
         shop.fetch("r4", connection="elsewhere")
+
+
+def test_moments_follow_each_other_whatever_the_clock_says() -> None:
+    assert extracts.next_moment("2999-12-31T23:59:59.999999Z") == "3000-01-01T00:00:00.000000Z"
+    first = extracts.next_moment("")
+    assert (len(first), extracts.next_moment(first) > first) == (len("2026-11-20T06:00:00.000001Z"), True)
 
 
 def test_names_and_values_stay_what_they_are_in_sql() -> None:

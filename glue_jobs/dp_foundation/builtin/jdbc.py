@@ -23,11 +23,11 @@ from dp_foundation.errors import SchemaMismatchError
 from dp_foundation.io.placing import copy_once, register
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.current import begin, now
-from dp_foundation.sources.extracts import Extract, Extracts
+from dp_foundation.sources.extracts import Extract, Extracts, next_moment
 from dp_foundation.sources.postgresql import Database, ends, is_time, later, since, split_by
 from dp_foundation.spark.session import get_spark
 
-WORDS = ("source", "connection", "table", "incrementalBy", "initial", "lookback", "splitBy", "parts", "deletes")
+WORDS = ("source", "connection", "table", "incrementalBy", "initial", "lookback", "splitBy", "parts", "deletes", "fetchedAt")
 _AHEAD = "__ahead"  # of a known key: a value that landed although it was later than the database's time
 
 
@@ -60,11 +60,14 @@ def _taken(extracts: Extracts, given: Mapping[str, Any], target: Table, run_id: 
     condition = since(by, kinds[by], lower, limits.upper, given["lookback"]) if by else ""
     parts = split_by(limits.low, limits.high, given["parts"]) if given["splitBy"] else []
     asked = database.rows(given["table"], list(kinds), condition, given["splitBy"], parts)
+    fetched = looked = next_moment(before.looked if before else "")
     asked.write.parquet(extracts.uri(folder, "rows"))
     rows = spark.read.schema(asked.schema).parquet(extracts.uri(folder, "rows"))
     fresh = _without(rows, before, extracts) if before else rows
     if given["deletes"]:
+        looked = next_moment(fetched)
         fresh = _with_deleted(fresh, rows, database, given, (extracts, before, folder, limits.newest, kinds.get(by, "")))
+    fresh = _stamped(fresh, given, fetched, looked)
     given_map = {c.name: f"unhex(substring(`{c.name}`, 3))" for c in target.columns if c.type == "binary" and kinds.get(c.name) == "bytea"}
     mapped = mapping.plan(fresh.columns, target.columns, given_map)
     told = fresh.selectExpr("*", f"'{given['connection']}:{given['table']}' AS `{landing.SOURCE}`")
@@ -73,13 +76,13 @@ def _taken(extracts: Extracts, given: Mapping[str, Any], target: Table, run_id: 
             landed.write.format(target.format).save(extracts.uri(folder, "landed"))
     files = [key for key in storage.keys_under(extracts.bucket, f"{folder}landed/") if "/part-" in key] if count else []
     cursor = limits.upper or (before.cursor if before else "")
-    return extracts.keep(Extract(run_id, at, cursor, folder, count, tuple(kinds), tuple(files), limits.newest))
+    return extracts.keep(Extract(run_id, at, cursor, folder, count, tuple(kinds), tuple(files), limits.newest, looked))
 
 
 def _shape(kinds: Mapping[str, str], given: Mapping[str, Any], target: Table) -> None:
     """The source's columns against the declared ones. Raises SchemaMismatchError for what the contract does not let in."""
-    marks = {str(given["deletes"]["mark"]).lower()} if given["deletes"] else set()
-    declared = {column.name.lower(): column.name for column in target.columns if column.name.lower() not in marks}
+    ours = {name.lower() for name in (_stamp(given), given["deletes"]["mark"] if given["deletes"] else "")}
+    declared = {column.name.lower(): column.name for column in target.columns if column.name.lower() not in ours}
     extra = [name for name in kinds if name.lower() not in declared]
     missing = [name for folded, name in declared.items() if folded not in {kind.lower() for kind in kinds}]
     used = [given["incrementalBy"], given["splitBy"], *(given["deletes"]["key"] if given["deletes"] else ())]
@@ -129,6 +132,22 @@ def _with_deleted(fresh: Any, rows: Any, database: Database, given: Mapping[str,
     last = F.explode(F.expr(ends(_AHEAD, newest, kind))) if dated else F.lit(newest or None).cast("string")
     told = gone.withColumns({**({by: last} if by and by not in key else {}), mark: F.lit("true")}).drop(_AHEAD)
     return fresh.unionByName(told, allowMissingColumns=True)
+
+
+def _stamp(given: Mapping[str, Any]) -> str:
+    """The column that says when a row was taken; empty for none, as in a job that an earlier release declared."""
+    return str(given.get("fetchedAt") or "")
+
+
+def _stamped(fresh: Any, given: Mapping[str, Any], fetched: str, looked: str) -> Any:
+    """With the moment at which each row was taken, of a deletion the later one at which the keys were read. It is no column of the source:
+    nothing that a row is compared by."""
+    from pyspark.sql import functions as F
+
+    if not _stamp(given):
+        return fresh
+    gone = F.col(f"`{given['deletes']['mark']}`") == "true" if given["deletes"] else F.lit(False)
+    return fresh.withColumn(_stamp(given), F.when(gone, looked).otherwise(fetched))
 
 
 def _ahead(rows: Any, held: Any, was: Any, key: list[str], newest: str) -> Any:

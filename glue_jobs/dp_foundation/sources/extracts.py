@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from dp_foundation.config.settings import get_config
 class Extract:
     """One run's. `cursor`: the value of the incremental column that the next one begins at, as the database writes it; `folder`: key prefix
     of its rows; `rows`: how many are to land, in the `files` (keys); `columns`: of the source, in its order; `newest`: what a row for a
-    deleted key carries, never less than in any run before."""
+    deleted key carries, never less than in any run before; `looked`: the moment at which the keys were read, else the rows."""
 
     run_id: str
     at: str
@@ -32,6 +33,7 @@ class Extract:
     columns: tuple[str, ...]
     files: tuple[str, ...] = ()
     newest: str = ""
+    looked: str = ""
 
 
 class Extracts:
@@ -77,6 +79,12 @@ class Extracts:
         before = self.last()
         if before is None or before.at <= extract.at:
             storage.write_json(self.bucket, f"{self._prefix}last.json", {"run_id": extract.run_id})
+
+
+def next_moment(before: str) -> str:
+    """This moment, ISO 8601 in UTC to the microsecond; the next one after `before` where this machine's clock is behind that run's."""
+    following = datetime.fromisoformat(before) + timedelta(microseconds=1) if before else datetime.min.replace(tzinfo=UTC)
+    return max(datetime.now(UTC), following).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _extract(raw: dict[str, Any]) -> Extract:

@@ -70,6 +70,15 @@ def test_each_source_is_a_job_of_the_project() -> None:
     assert made.sources == {}
 
 
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "string"])
+def test_a_row_of_a_database_says_when_it_was_taken(kind: str) -> None:
+    asked = SOURCES["orders"].replace("splitBy: id", "splitBy: id, fetchedAt: seen")
+    written = text(orders=asked).replace("gone: boolean }", f"gone: boolean, seen: {kind} }}")
+    made = manifest.load(written, file="f", env="dev", project="sales", domain=DOMAIN)
+    assert made.jobs["ingest_orders"].options["fetchedAt"] == "seen"
+    assert project().jobs["ingest_orders"].options["fetchedAt"] == ""
+
+
 def test_a_continuous_source_begins_its_pipeline_anew() -> None:
     triggers = project().pipelines["stream"].triggers
     assert triggers == (ScheduleTrigger("continuous", "rate(5 minutes)"),)
@@ -130,6 +139,9 @@ WRONG = {
     "column": ("orders", SOURCES["orders"].replace("incrementalBy: updated_at", "incrementalBy: updated"), "no column 'updated'"),
     "mark": ("orders", SOURCES["orders"].replace("mark: gone", "mark: deleted"), "no column 'deleted'"),
     "key": ("orders", SOURCES["orders"].replace("key: id,", "key: order_id,"), "no column 'order_id'"),
+    "fetched": ("orders", SOURCES["orders"].replace("splitBy: id", "splitBy: id, fetchedAt: seen"), "no column 'seen'"),
+    "no time": ("orders", SOURCES["orders"].replace("splitBy: id", "splitBy: id, fetchedAt: gone"), "does not hold a time"),
+    "taken": ("orders", SOURCES["orders"].replace("splitBy: id", "splitBy: id, fetchedAt: id"), "is filled in another way here"),
     "lookback": ("orders", SOURCES["orders"].replace("incrementalBy: updated_at, ", ""), "'lookback' belongs to incrementalBy"),
     "parts": ("orders", SOURCES["orders"].replace("splitBy: id", "parts: 8"), "'parts' belongs to splitBy"),
     "run": ("orders", SOURCES["orders"] + ", run: drain", "'run' belongs to a source by kafka"),

@@ -10,6 +10,7 @@ from meshplane.model.manifest.source_jobs import job_name, kinds_of
 from meshplane.model.manifest.sources import JdbcPart, SourcePart
 from meshplane.model.manifest.tables import TablePart
 from meshplane.model.problems import Loc, did_you_mean
+from meshplane.model.types import Primitive
 from meshplane.model.types import text as spell
 
 PLACES = {"jdbc": ("postgresql",), "kafka": ("kafka",)}
@@ -24,6 +25,7 @@ RECORD: Mapping[str, tuple[str, ...]] = {
     "published_at": ("timestamptz",),
     "fault": ("string",),
 }
+TIMES = tuple(map(Primitive, ("timestamptz", "timestamp", "string")))
 NEEDED = ("payload", "offset", "partition_id")
 
 
@@ -106,6 +108,8 @@ def _jdbc(scope: Scope, loc: Loc, into: str, part: JdbcPart) -> None:
         for index, column in enumerate(part.deletes.key):
             scope.known_column((*loc, "deletes", "key", index), into, column)
         scope.known_column((*loc, "deletes", "mark"), into, part.deletes.mark)
+    if part.fetched_at:
+        _fetched_at(scope, (*loc, "fetchedAt"), into, part, part.fetched_at)
     for word in ("initial", "lookback"):
         if word in part.model_fields_set and part.incremental_by is None:
             scope.findings.add(
@@ -113,6 +117,20 @@ def _jdbc(scope: Scope, loc: Loc, into: str, part: JdbcPart) -> None:
             )
     if "parts" in part.model_fields_set and part.split_by is None:
         scope.findings.add("source-form", (*loc, "parts"), "'parts' belongs to splitBy", found="parts", mend="leave it out", at_key=True)
+
+
+def _fetched_at(scope: Scope, loc: Loc, into: str, part: JdbcPart, column: str) -> None:
+    if not scope.known_column(loc, into, column):
+        return
+    kind = scope.columns(into)[column]
+    if kind is not None and kind not in TIMES:
+        allowed = ", ".join(map(spell, TIMES))
+        message = f"'{column}' does not hold a time to the microsecond"
+        scope.findings.add("source-form", loc, message, found=spell(kind), allowed=allowed, mend=f"{column}: {spell(TIMES[0])}")
+    of_the_source = [part.incremental_by, part.split_by, *(part.deletes.key if part.deletes else ())]
+    if column.lower() in {name.lower() for name in (*of_the_source, part.deletes.mark if part.deletes else None) if name}:
+        message = f"'{column}' gets the time at which a row was taken, and is filled in another way here"
+        scope.findings.add("source-form", loc, message, found=column, mend="a column of its own, fetched_at: timestamptz")
 
 
 def _record(scope: Scope, loc: Loc, into: str, table: TablePart) -> None:

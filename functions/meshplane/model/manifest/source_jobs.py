@@ -69,6 +69,7 @@ def _jdbc(name: str, part: JdbcPart) -> dict[str, object]:
         "splitBy": part.split_by or "",
         "parts": part.parts,
         "deletes": {"key": list(part.deletes.key), "mark": part.deletes.mark} if part.deletes else None,
+        "fetchedAt": part.fetched_at or "",
     }
 
 

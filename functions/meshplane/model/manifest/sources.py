@@ -135,6 +135,10 @@ class JdbcPart(Part):
     split_by: Text | None = field("A column of numbers by whose range the reading is split.", default=None)
     parts: Whole = field("splitBy: into how many, each a connection of its own. Default 4.", overlay=True, default=4, ge=2, le=64)
     deletes: DeletesPart | None = field("Tell what was deleted. Default: it is not looked for.", default=None)
+    fetched_at: Text | None = field(
+        "A column of the raw table that gets the time at which the row was taken; of a deletion the later one at which the keys were read.",
+        default=None,
+    )
 
 
 class KafkaPart(Part):

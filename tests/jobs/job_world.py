@@ -70,7 +70,7 @@ class World:
         """A file arrives in the raw bucket."""
         self.s3.put_object(Bucket=bucket("raw"), Key=key, Body=text.encode() if isinstance(text, str) else text)
 
-    def start(self, job: Mapping[str, Any], run_id: str = "r1", attempt: int = 0, **run: Any) -> None:
+    def start(self, job: Mapping[str, Any], run_id: str = "r1", attempt: int | str = 0, **run: Any) -> None:
         """This process becomes a new one: the job's run, as Glue starts it. An empty run id: no run at all."""
         self.end()
         domain = {"name": "retail", "abbr": "f01", "region": REGION, "country_code": "de", "account_id": ACCOUNT}

@@ -19,6 +19,7 @@ from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed,
 from meshplane.model.restoring import REBUILD
 from tests.jobs.job_world import World, bucket
 
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 A1, A2, B, C = FileVersion("t/a", "1"), FileVersion("t/a", "2"), FileVersion("t/b", "1"), FileVersion("t/c", "1")
 
 
@@ -178,7 +179,7 @@ def _entries(world: World, job: str = "load") -> dict[str, tuple[str, list[str]]
     found = {
         key[len(prefix) : -len(".json")]: storage.read_json(bucket("refined"), key) for key in storage.keys_under(bucket("refined"), prefix)
     }
-    schema = json.loads((Path(__file__).parents[2] / "schemas" / "ledger.schema.json").read_text())
+    schema = json.loads((SCHEMAS / "ledger.schema.json").read_text())
     for told in found.values():
         jsonschema.validate(told, schema)
     return {name: (told["state"], sorted(told["objects"])) for name, told in found.items() if told}
@@ -271,6 +272,16 @@ def test_a_claim_stands_when_every_step_that_may_have_made_it_does(world: World,
             storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/publish-{step}.json", {"state": "done", "tables": []})
     current = _begun(world, WEB, "r2")
     assert current.stands("r1", current.job.tables["orders"]) is stood
+
+
+def test_a_record_names_the_round_that_it_is_of(world: World) -> None:
+    """Each counts its attempts anew, and the plane tells the numbers of each job run once (flows/tell_run)."""
+    _orders(world, "a_raw")
+    for attempt, told in ((0, (0, 0)), ("0_1", (0, 1)), ("2_0", (2, 0))):
+        _begun(world, JOIN, "r1", attempt=attempt).finish()
+        record = world.outbox("r1")
+        jsonschema.validate(record, json.loads((SCHEMAS / "outbox.schema.json").read_text()))
+        assert (record["round"], record["attempt"]) == told
 
 
 # ---- a batch that a gate turns away --------------------------------------------------------------------------------------------------

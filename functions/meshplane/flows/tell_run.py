@@ -70,7 +70,9 @@ def tell_run(executions: Executions, tellings: Tellings, event: Mapping[str, Any
         found = _read(tellings.record(project, run_id, step))
         events = completed(tellings.lineage(project, run_id, step), ended)
         tellings.send(events)
-        if found.get("attempt") != ended.attempt or found.get("state") == "intent":  # another attempt's, or one that was killed
+        # Another attempt's, or one that was killed. Each round counts its attempts anew, and leaves its record in the last one's place.
+        other = (found.get("attempt"), found.get("round", ended.round)) != (ended.attempt, ended.round)
+        if other or found.get("state") == "intent":
             return Told(events=len(events))
         return Told({"project": project, "job": str(found.get("job", ""))}, numbers(found), len(events))
     except PlaneError as fault:

@@ -261,6 +261,7 @@ class Current:
             "job": self.job.name,
             "step": self.step,
             "attempt": self.attempt,
+            "round": self.round,
             "pipeline": self.run.pipeline,
             "started": self.started,
             "ended": "" if self.state == "intent" else now(),
@@ -277,7 +278,7 @@ class Current:
         try:
             from dp_foundation.lineage.records import events
 
-            told = {"schema": 1, "events": events(self.job, self.run, {**record, "round": self.round})}
+            told = {"schema": 1, "events": events(self.job, self.run, record)}
             storage.write_json(self._bucket, f"{self._prefix}_lineage/{self.run.run_id}/{self.step}.json", told)
         except Exception:  # noqa: BLE001
             get_logger(__name__).warning("no lineage of step %s", self.step, exc_info=True)

@@ -119,6 +119,22 @@ def test_no_record_of_this_attempt_is_no_numbers(text: str | None) -> None:
     assert told(Left(text)).metrics == {}
 
 
+@pytest.mark.parametrize(
+    ("wrote", "asked", "known"),
+    [
+        (0, 0, True),
+        (1, 1, True),
+        (0, 1, False),  # the second round's job run died before it wrote: the first one's numbers were told at its own end
+        (1, 0, False),  # the first one's end comes late: the second one's numbers will be told at that one's end
+        (None, 1, True),  # of a library that did not write the round yet
+    ],
+)
+def test_the_numbers_of_a_round_are_told_at_the_end_of_its_own_job_run(wrote: int | None, asked: int, known: bool) -> None:
+    """`main` moved: job and gate begin anew, and the retries of the job are counted anew as well."""
+    record = {**RECORD, "attempt": 0} if wrote is None else {**RECORD, "attempt": 0, "round": wrote}
+    assert bool(told(Left(json.dumps(record)), attempt=0, round=asked).metrics) is known
+
+
 def test_what_cannot_be_sent_stops_nothing_and_is_named() -> None:
     assert "no bus" in told(Left(events=[START], fault=Denied("no bus"))).fault
 

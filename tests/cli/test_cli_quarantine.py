@@ -64,3 +64,9 @@ def test_rows_are_replayed_once_each_step_that_took_them_is_published(
     records: list[dict[str, Any]], published: list[str], state: str
 ) -> None:
     assert claim_state("orders", records, [{"step": step, "state": "done"} for step in published]) == state
+
+
+@pytest.mark.parametrize(("step", "state"), [("shop", "replayed"), ("shop-2", "claimed"), ("web", "claimed"), ("", "claimed")])
+def test_a_claim_that_names_its_step_is_judged_by_that_one(step: str, state: str) -> None:
+    records = [_record("shop"), _record("shop-2")]
+    assert claim_state("orders", records, [{"step": "shop", "state": "done"}], step) == state

@@ -271,7 +271,50 @@ def test_a_claim_stands_when_every_step_that_may_have_made_it_does(world: World,
         elif published:
             storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/publish-{step}.json", {"state": "done", "tables": []})
     current = _begun(world, WEB, "r2")
-    assert current.stands("r1", current.job.tables["orders"]) is stood
+    assert current.stands("r1", current.job.tables["orders"]) is stood, "as an earlier release claimed, without the step"
+    stands = {step for step, state in left.items() if state in ("published", "nothing")}
+    merging = _begun(world, {**WEB, "writes": [{"table": "orders", "mode": "merge"}]}, "r2")
+    for step in left:
+        assert current.stands(f"r1~{step}", current.job.tables["orders"]) is (step in stands)
+        # Another job merged other columns: those of this one stand only where its own steps do.
+        needed = set(left) if step == SHOPS else {step}
+        assert merging.stands(f"r1~{step}", merging.job.tables["orders"]) is (needed <= stands)
+    assert not current.stands("r1~load_nothing", current.job.tables["orders"])
+
+
+@pytest.mark.parametrize(("state", "stood"), [("intent", True), ("done", True), ("nothing", True), ("failed", False)])
+def test_a_claim_of_another_step_of_the_run_is_void_once_that_step_has_failed(world: World, state: str, stood: bool) -> None:
+    """It may be running beside this one, or wait for its gate; of another run the same leavings are void."""
+    orders = _orders(world, "web_raw")
+    outputs = [{"table": "orders", "branch": "audit_r1_0_0"}] if state == "done" else []
+    record = {"job": MINE, "step": TWICE, "state": state, "inputs": [], "outputs": outputs}
+    storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/{TWICE}.json", record)
+    same, later = _begun(world, WEB, "r1"), _begun(world, WEB, "r2")
+    table = same.job.tables["orders"]
+    assert (same.stands(f"r1~{TWICE}", table), later.stands(f"r1~{TWICE}", table)) == (stood, state == "nothing")
+    assert same.stands("r1", table) is stood, "of an earlier release, which began this run"
+    _commit(world, orders, "r1", TWICE)
+    again = _begun(world, WEB, "r1")
+    assert again.stands(f"r1~{TWICE}", table), "what is on main stands, however its job ended"
+
+
+@pytest.mark.parametrize(("mode", "stood"), [("merge", False), ("append", True)])
+def test_another_jobs_claim_keeps_rows_from_one_that_appends_and_from_none_that_merges(world: World, mode: str, stood: bool) -> None:
+    orders = _orders(world, "web_raw")
+    record = {"job": SHOPS, "step": SHOPS, "state": "done", "inputs": [], "outputs": [{"table": "orders", "branch": "main"}]}
+    storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/{SHOPS}.json", record)
+    _commit(world, orders, "r1", SHOPS)
+    job = {**WEB, "writes": [{"table": "orders", "mode": mode}]}
+    same, later = _begun(world, job, "r1"), _begun(world, job, "r2")
+    table = same.job.tables["orders"]
+    assert (same.stands(f"r1~{SHOPS}", table), later.stands(f"r1~{SHOPS}", table)) == (stood, True)
+
+
+def test_an_earlier_releases_claim_of_this_very_step_is_taken_again(world: World) -> None:
+    _orders(world, "web_raw")
+    first = _begun(world, WEB, "r1")
+    first.intend()
+    assert not first.stands("r1", first.job.tables["orders"])
 
 
 def test_a_record_names_the_round_that_it_is_of(world: World) -> None:

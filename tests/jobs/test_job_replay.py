@@ -22,8 +22,11 @@ WIDER = Rule("currencies", "in_set", ("currency",), {"values": ["EUR", "USD", "X
 TWELVE = {"with": {"map": {"amount": "if(amount = 'twelve', '12', amount)"}}}
 
 
-def _replayed(world: World, run_id: str, job: Any = JOB, **wanted: str) -> None:
-    world.start(job, run_id, params={REPLAY: json.dumps({"table": "orders", **wanted})})
+def _replayed(world: World, run_id: str, job: Any = JOB, step: str = "", audit: bool = False, attempt: int = 0, **wanted: str) -> None:
+    world.start(job, run_id, attempt, params={REPLAY: json.dumps({"table": "orders", **wanted})})
+    current = begin()
+    assert current
+    current.step, current.audit = step or current.step, audit
     (files if job["use"] == "files" else merge).run()
     world.ends()
 
@@ -104,7 +107,7 @@ def test_a_replay_lands_what_the_contract_of_today_keeps_and_marks_it(world: Wor
     _replayed(world, "r2", JOB | TWELVE)
     assert [row[0] for row in world.rows(orders)] == [1, 2, 5, 6]
     marks = {row["source_position"]: (row["replayed_by"], row["reasons"]) for row in kept(world, quarantine)}
-    assert marks == {2: ("r2", ["types"]), 3: ("", ["precision"]), 4: ("", ["nullability"]), 5: ("r2", ["enum"])}
+    assert marks == {2: ("r2~load", ["types"]), 3: ("", ["precision"]), 4: ("", ["nullability"]), 5: ("r2~load", ["enum"])}
     [source] = world.outbox("r2")["inputs"]
     read = world.catalog.load_table(quarantine.removeprefix("glue_catalog.")).snapshot_by_id(source["snapshot"])
     assert (source["table"], read is not None) == ("orders_quarantine", True)
@@ -145,22 +148,53 @@ def test_a_claim_of_a_run_that_was_never_published_is_void(world: World, spark: 
     spark.sql(f"UPDATE {quarantine} SET replayed_by = 'killed' WHERE source_position = 5")
     judged(world, WIDER)
     _replayed(world, "r2", reason="enum")
-    assert {row["source_position"]: row["replayed_by"] for row in kept(world, quarantine)}[5] == "r2"
+    assert {row["source_position"]: row["replayed_by"] for row in kept(world, quarantine)}[5] == "r2~load"
     assert [row[0] for row in world.rows(orders)] == [1, 5, 6]
 
 
 def test_rows_of_a_drop_are_appended_once(world: World, spark: Any) -> None:
-    _, orders, quarantine = landing(world, CURRENCIES)
-    job = {"use": "files", "with": {"from": "inbox", "format": "json"}, "writes": [{"table": "orders", "mode": "append"}]}
-    world.put(f"{world.project}/inbox/a.json", '{"id": 1, "currency": "EUR"}\n{"id": 2, "currency": "XXX"}\n')
+    orders, quarantine = _one_waits(world, FILES)
+    for run_id in ("r2", "r3"):
+        _replayed(world, run_id, FILES)
+        assert [row[0] for row in world.rows(orders)] == [1, 2]
+    assert [(row["replayed_by"], row["source_position"]) for row in kept(world, quarantine)] == [("r2~load", 2)]
+
+
+FILES = {"use": "files", "with": {"from": "inbox", "format": "json"}, "writes": [{"table": "orders", "mode": "append"}]}
+ARRIVED = {"id": 1, "currency": "EUR"}, {"id": 2, "currency": "XXX"}
+
+
+def _one_waits(world: World, job: Any) -> tuple[str, str]:
+    """A row lands, one is kept out for its currency; then the rule is wider. The table, its quarantine."""
+    prefix, orders, quarantine = landing(world, CURRENCIES, form="json")
+    place = f"{world.project}/inbox/" if job["use"] == "files" else prefix
+    world.put(f"{place}a.json", "".join(json.dumps(row) + "\n" for row in ARRIVED))
     world.start(job)
-    files.run()
+    (files if job["use"] == "files" else merge).run()
     world.ends()
     judged(world, WIDER)
-    for run_id in ("r2", "r3"):
-        _replayed(world, run_id, job)
-        assert [row[0] for row in world.rows(orders)] == [1, 2]
-    assert [(row["replayed_by"], row["source_position"]) for row in kept(world, quarantine)] == [("r2", 2)]
+    return orders, quarantine
+
+
+@pytest.mark.parametrize("job", [FILES, JOB], ids=["append", "merge"])
+def test_the_same_job_as_two_steps_of_a_run_replays_a_row_once(world: World, spark: Any, job: Any) -> None:
+    orders, quarantine = _one_waits(world, job)
+    for step in ("load", "load-2"):
+        _replayed(world, "r2", job, step)
+    assert [row[0] for row in world.rows(orders)] == [1, 2]
+    assert [row["replayed_by"] for row in kept(world, quarantine)] == ["r2~load"]
+    assert [sum(each["rows_added"] for each in world.outbox("r2", step)["outputs"]) for step in ("load", "load-2")] == [1, 0]
+
+
+def test_a_step_whose_gate_is_to_come_keeps_its_rows_and_takes_them_again(world: World, spark: Any) -> None:
+    _, quarantine = _one_waits(world, FILES)
+
+    def added(step: str, attempt: int = 0) -> int:
+        _replayed(world, "r2", FILES, step, audit=True, attempt=attempt)
+        return sum(each["rows_added"] for each in world.outbox("r2", step)["outputs"])
+
+    assert [added("load"), added("load-2"), added("load", 1)] == [1, 0, 1]
+    assert [row["replayed_by"] for row in kept(world, quarantine)] == ["r2~load"]
 
 
 SHOP = JOB | {"job": "load_shop"}
@@ -191,7 +225,7 @@ def test_each_of_two_jobs_into_one_table_takes_the_rows_of_its_own_source(world:
     for job in (SHOP, WEB):
         _replayed(world, "r2", job)
     assert sorted((row[0], int(row[1])) for row in world.rows(orders)) == [(1, 1), (2, 2), (11, 11), (12, 12)]
-    assert _marks(world, quarantine) == {"raw": "r2", "web": "r2"}
+    assert _marks(world, quarantine) == {"raw": "r2~load_shop", "web": "r2~load_web"}
     assert [world.outbox("r2", step)["outputs"][0]["rows_added"] for step in ("load_shop", "load_web")] == [1, 1]
 
 
@@ -203,12 +237,12 @@ def test_a_claim_of_a_job_that_was_killed_is_void_though_the_runs_other_job_is_o
     assert current
     replay.rows(spark, current.job.tables["web"], current.job.tables["orders"], replay.Asked())
     world.end()
-    assert _marks(world, quarantine) == {"raw": "r2", "web": "r2"}
+    assert _marks(world, quarantine) == {"raw": "r2~load_shop", "web": "r2~load_web"}
     assert world.outbox("r2", "load_web")["state"] == "intent", "who claims has left a record"
     for job in (SHOP, WEB):
         _replayed(world, "r3", job)
     assert sorted(row[0] for row in world.rows(orders)) == [1, 2, 11, 12]
-    assert _marks(world, quarantine) == {"raw": "r2", "web": "r3"}
+    assert _marks(world, quarantine) == {"raw": "r2~load_shop", "web": "r3~load_web"}
 
 
 def test_an_ordinary_run_and_another_tables_replay_read_files(world: World, spark: Any) -> None:

@@ -49,7 +49,7 @@ def show_rows(
     kept = [row for row in kept if _meant(row, reason, run)]
     states = {claim: _state(found, project, name, claim) for claim in {row["replayed_by"] or "" for row in kept}}
     kept.sort(key=lambda row: (str(row["source_object"]), row["source_position"] or 0, row["row"]))
-    told = [{**row, "state": states[row["replayed_by"] or ""]} for row in kept]
+    told = [{**row, **_claimant(row["replayed_by"] or ""), "state": states[row["replayed_by"] or ""]} for row in kept]
     groups = Counter((each["entity"], each["column"], each["rule"], each["mode"], row["state"]) for row in told for each in row["reasons"])
     heads = ("breaks", "column", "rule", "mode", "state")
     if as_json:
@@ -98,20 +98,28 @@ def _meant(row: dict[str, Any], reason: str, run: str) -> bool:
     return named and run in ("", row["run_id"])
 
 
-def _state(found: Target, project: str, table: str, run_id: str) -> str:
-    if not run_id:
+def _claimant(claim: str) -> dict[str, str]:
+    """The run that a row is marked with, and its step; an earlier release marked with the run alone."""
+    run_id, _, step = claim.partition("~")
+    return {"replayed_by": run_id, "step": step}
+
+
+def _state(found: Target, project: str, table: str, claim: str) -> str:
+    if not claim:
         return "waiting"
+    run_id, step = _claimant(claim).values()
     bucket, prefix = found.naming.bucket("refined"), f"{found.naming.of('runs_prefix', project=project)}{run_id}/"
     keys = keys_under(found, bucket, prefix)
     notes = read_all(found, bucket, [key for key in keys if key.startswith(f"{prefix}publish-")])
-    return claim_state(table, read_all(found, bucket, [key for key in keys if not key.startswith(f"{prefix}publish-")]), notes)
+    return claim_state(table, read_all(found, bucket, [key for key in keys if not key.startswith(f"{prefix}publish-")]), notes, step)
 
 
-def claim_state(table: str, records: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, Any]]) -> str:
-    """replayed, or claimed: by a run of which a step that took rows is not published; the next replay takes that over. `records` are what
-    the run's steps left, `notes` what was published of them."""
+def claim_state(table: str, records: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, Any]], step: str = "") -> str:
+    """replayed, or claimed: by a step that is not published; the next replay takes that over. `records` are what the run's steps left,
+    `notes` what was published of them. Without a step every one that took rows counts."""
     published = {note.get("step") for note in notes if note.get("state") == "done"}
     taking = [each for each in records if any(one.get("table") == f"{table}{ENDING}" for one in each.get("inputs", ()))]
+    taking = [each for each in taking if step in ("", each.get("step"))]
     stands = [
         each.get("step") in published
         or each.get("state") == "nothing"

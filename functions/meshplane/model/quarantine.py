@@ -25,7 +25,7 @@ _COLUMNS = (
     Field("source_position", Primitive("long"), doc="Which record of the file it is, from 1; a header is none"),
     Field("run_id", _TEXT, doc="The run that put it here"),
     Field("row", _TEXT, doc="The row as it came, as JSON"),
-    Field("replayed_by", _TEXT, doc="The run that took it up again; empty while it waits"),
+    Field("replayed_by", _TEXT, doc="The run and step that took it up again, r1~load; empty while it waits"),
 )
 
 

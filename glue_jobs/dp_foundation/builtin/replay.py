@@ -1,7 +1,8 @@
 """Replay: rows of a quarantine run again through the job that lands them, in a run that says so (parameter `meshplane.replay`).
 
 `merge` and `files` ask here before they read; then they read these rows in place of new files, and everything after is as in any run: the
-contract of today, branch, verdict, publication. Rows are claimed before they are read. A claim of a run that was never published is void.
+contract of today, branch, verdict, publication. Rows are claimed before they are read, for this step of the run: the same job as another
+step leaves them alone. A claim of a step that was never published is void.
 docs/decisions/0008 says why there is no job of its own.
 """
 
@@ -47,7 +48,7 @@ def asked(target: Table) -> Asked | None:
 
 
 def rows(spark: Any, source: Table, target: Table, wanted: Asked) -> Any:
-    """The rows that wait in the target's quarantine and came from this source, with the source's columns; claimed for this run.
+    """The rows that wait in the target's quarantine and came from this source, with the source's columns; claimed for this step.
 
     Raises ConfigError where the table has no quarantine.
     """
@@ -57,21 +58,20 @@ def rows(spark: Any, source: Table, target: Table, wanted: Asked) -> Any:
     spark.catalog.refreshTable(place.identifier)
     # Before the claim: a claim without any record could not be told from that of another job in this run.
     current.intend()
-    quarantine.claim(spark, place, _waiting(spark, current, place, source, target, wanted), current.run.run_id)
+    own = quarantine.claimed_as(current.run.run_id, current.step)
+    quarantine.claim(spark, place, _waiting(spark, current, place, source, target, wanted), own)
     spark.catalog.refreshTable(place.identifier)
     # At one snapshot: landing writes to the quarantine while these rows are in use.
     found = spark.sql(f"SELECT snapshot_id FROM {place.identifier}.refs WHERE name = 'main'").first()  # noqa: S608  our own table
     held = spark.read.option("snapshot-id", str(found[0])).table(place.identifier) if found else spark.table(place.identifier)
     current.saw(f"{target.logical}{quarantine.ENDING}", found[0] if found else None)
-    # Another job of this run may have claimed rows of a source of its own, which have other columns.
-    waiting = held.where(held["replayed_by"] == current.run.run_id).where(_came(source))
+    waiting = held.where(held["replayed_by"] == own).where(_came(source))
     return _parsed(waiting, source, _undeclared(waiting, source) if arriving.asked(target) else ())
 
 
 def _waiting(spark: Any, current: Current, place: Target, source: Table, target: Table, wanted: Asked) -> str:
     """The rows to claim, as a condition: unclaimed or claimed in vain, from this source, as asked for."""
-    own = current.run.run_id
-    came = _came(source)
+    own, came = quarantine.claimed_as(current.run.run_id, current.step), _came(source)
     claims = spark.sql(f"SELECT DISTINCT replayed_by FROM {place.identifier} WHERE replayed_by NOT IN ('', '{own}') AND {came}")  # noqa: S608
     void = [row[0] for row in claims.collect() if not current.stands(row[0], target)]
     free = ", ".join(_text(claim) for claim in ("", own, *void))

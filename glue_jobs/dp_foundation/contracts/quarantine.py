@@ -1,8 +1,8 @@
 """The quarantine of a table, `{project}_{table}_quarantine`: an Iceberg table of the plane's, which landing fills and `replay` empties.
 
 A row stands there once, however often its file is read: it is told by its source object, its position there and its text. Who takes rows up
-again (`builtin.replay`) claims them first: a claim counts once the rows of the step that made it are published, until then the next replay
-takes them too.
+again (`builtin.replay`) claims them first, by run and step (`r1~load`; earlier releases wrote the run alone): a claim counts once the rows
+of the step that made it are published, until then the next replay takes them too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dp_foundation.io.commits import aside
 from dp_foundation.io.tables import Target
 
 ENDING = "_quarantine"
+_OF = "~"  # between run and step, as in the names of the ledger's entries
 COLUMNS = {
     "reasons": "array<struct<entity:string,column:string,rule:string,mode:string>>",
     "rule_fingerprint": "string",
@@ -62,7 +63,18 @@ def put(rows: Any, place: Target, again: bool = False) -> None:
     aside(spark, place, lambda: spark.sql(merge if again else append))
 
 
-def claim(spark: Any, place: Target, condition: str, run_id: str) -> None:
-    """Mark the rows that meet the condition as taken up by this run."""
-    statement = f"UPDATE {place.identifier} SET replayed_by = '{run_id}' WHERE {condition}"  # noqa: S608  `replay` builds the condition
+def claimed_as(run_id: str, step: str) -> str:
+    """What `replayed_by` says of rows that this step of this run took up. No run id and no step has the sign between them."""
+    return f"{run_id}{_OF}{step}"
+
+
+def claimant(replayed_by: str) -> tuple[str, str]:
+    """The run and the step that claimed a row; no step in a claim of an earlier release."""
+    run_id, _, step = replayed_by.partition(_OF)
+    return run_id, step
+
+
+def claim(spark: Any, place: Target, condition: str, claimed: str) -> None:
+    """Mark the rows that meet the condition as taken up, `claimed_as`."""
+    statement = f"UPDATE {place.identifier} SET replayed_by = '{claimed}' WHERE {condition}"  # noqa: S608  `replay` builds the condition
     aside(spark, place, lambda: spark.sql(statement))

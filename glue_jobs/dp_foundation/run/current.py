@@ -172,18 +172,29 @@ class Current:
         storage.write_json(self._bucket, self._ledger_key(done.run_id, done.step), done.as_json())
         return True
 
-    def stands(self, run_id: str, table: Table) -> bool:
-        """Whether what another run claimed of this job's rows is on `main`, or that run ended with nothing to write there. A claim names no
-        step, so every step that may have made it has to stand: those of this job, or, where it has left no record there (it had another
-        name), those that read the table's quarantine."""
-        from dp_foundation.contracts.quarantine import ENDING
+    def stands(self, claim: str, table: Table) -> bool:
+        """Whether what another step claimed of rows for this table is on `main`, or that step ended with nothing to write there; a step of
+        this very run also where it has not failed: it may be running beside this one, or wait for its gate.
 
-        prefix, claimed = f"{self._prefix}{run_id}/", f"{table.logical}{ENDING}"
-        keys = [key for key in storage.keys_under(self._bucket, prefix) if "/publish-" not in key]
-        records = storage.read_all_json(self._bucket, keys)
+        Another job that merges the same rows brings other columns of them: its claim takes nothing from a job that merges too, which has
+        them in the same run, and again where its own step of that run does not stand. Of a claim that names no step every one that may
+        have made it has to stand: those of this job, or, where it has left no record there (it had another name), those that read the
+        table's quarantine."""
+        from dp_foundation.contracts.quarantine import ENDING, claimant
+
+        run_id, step = claimant(claim)
+        keys = [key for key in storage.keys_under(self._bucket, f"{self._prefix}{run_id}/") if "/publish-" not in key]
+        records = [one for one in storage.read_all_json(self._bucket, keys) if (run_id, one.get("step")) != (self.run.run_id, self.step)]
+        reading = [one for one in records if any(read.get("table") == f"{table.logical}{ENDING}" for read in one.get("inputs", ()))]
         ours = [one for one in records if one.get("job") == self.job.name]
-        ours = ours or [one for one in records if any(read.get("table") == claimed for read in one.get("inputs", ()))]
-        return bool(ours) and all(self._stands(run_id, one, table) for one in ours)
+        made = [one for one in records if one.get("step") == step]
+        if not step:
+            made = ours or reading
+        elif made and made[0].get("job") != self.job.name and any((w.table, w.mode) == (table.logical, "merge") for w in self.job.writes):
+            if run_id == self.run.run_id:
+                return False
+            made += [one for one in ours if one in reading]
+        return bool(made) and all(self._stands(run_id, one, table) for one in made)
 
     def _stands(self, run_id: str, record: dict[str, Any], table: Table) -> bool:
         step = str(record.get("step"))
@@ -198,6 +209,8 @@ class Current:
         """Whether `main` has a commit of this step. One that names no step proves nothing: what it may have brought is read again."""
         return step in self._on_main(where)
 
+        if run_id == self.run.run_id and record.get("state") != "failed":
+            return True
     def _on_main(self, where: tuple[str, str]) -> frozenset[Step]:
         if where not in self.ancestry:
             table = metadata.load(*where)

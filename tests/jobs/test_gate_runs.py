@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dp_foundation.builtin import check, merge
-from dp_foundation.errors import DataError
+from dp_foundation.errors import DataError, FoundationError
 from dp_foundation.iceberg import metadata
 from dp_foundation.io.readers import read_table
 from dp_foundation.io.writers import write_iceberg
@@ -237,6 +237,26 @@ def test_a_raw_batch_is_judged_before_the_job_and_a_rejected_one_is_marked_and_s
     merge.run()
     assert [row[0] for row in world.rows(out)] == [3, 4]
     assert [v["table"] for v in world.outbox("r2")["verdicts"]] == [raw]
+
+
+@pytest.mark.parametrize("form", ["csv", "iceberg"])
+def test_a_script_that_catches_a_rejection_gets_no_row_and_writes_none(world: World, spark: Any, form: str) -> None:
+    """The record stays failed, so that nobody publishes what a script makes of it; past any gate it would be on `main` at once."""
+    out = world.iceberg("out", "id bigint, v string")
+    if form == "csv":
+        world.put(f"{world.raw('raw', 'id bigint, v string')}a.csv", "id,v\n1,a\n1,b\n")
+    else:
+        spark.sql(f"insert into {world.iceberg('raw', 'id bigint, v string', layer='raw')} values (1, 'a'), (1, 'b')")
+    _gate(world, "raw", Rule("once", "unique", ("id",)))
+    _start(world, {"reads": [{"table": "raw"}], **OUT}, audit=False)
+    for _ in ("caught", "asked again"):
+        with pytest.raises(DataError, match=r"rejected: once failed \(1 of 2\)"):
+            read_table(spark, "raw")
+    with pytest.raises(FoundationError, match=r"has failed and writes no more; it failed by: raw: the .* is rejected"):
+        write_iceberg(spark.sql("select 1L id, 'made up' v"), "out")
+    world.ends()
+    record = world.outbox("r-1")
+    assert (record["state"], record["outputs"], len(record["verdicts"]), world.rows(out)) == ("failed", [], 1, [])
 
 
 def test_a_raw_iceberg_table_is_judged_as_it_stands_before_a_job_reads_it(world: World, spark: Any) -> None:

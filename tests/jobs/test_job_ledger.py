@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dp_foundation import storage
+from dp_foundation.errors import FoundationError
 from dp_foundation.run import rebuild
 from dp_foundation.run.current import Current, begin, files_of
 from dp_foundation.run.ledger import Entry, FileVersion, entry, is_data, listed, select
@@ -354,7 +355,7 @@ def test_what_was_committed_before_a_rejection_stays_consumed(world: World) -> N
     assert (_reads(again, "a_raw"), _reads(again, "b_raw")) == ([], [])
 
 
-def test_a_script_that_goes_on_after_a_rejection_consumes_no_rejected_file_and_forgets_no_rejection(world: World) -> None:
+def test_a_script_that_goes_on_after_a_rejection_writes_nothing_and_forgets_no_rejection(world: World) -> None:
     _orders(world, "a_raw", "b_raw", "c_raw")
     first = _begun(world, JOIN, "r1", audit=False)
     for table in ("b_raw", "c_raw"):
@@ -362,12 +363,42 @@ def test_a_script_that_goes_on_after_a_rejection_consumes_no_rejected_file_and_f
         first.reject(f"{table}: no", table)
     assert _entries(world) == {"r1": ("rejected", ["b_raw", "c_raw"])}
     _reads(first, "a_raw")
-    first.intend()
-    first.outputs.append({"table": "orders", "branch": "main"})
+    with pytest.raises(FoundationError, match=r"has failed and writes no more; it failed by: b_raw: no; mend: let that error end the job"):
+        first.intend()
     first.finish()
-    assert _entries(world) == {"r1": ("done", ["a_raw"]), "r1~load~rejected": ("rejected", ["b_raw", "c_raw"])}
+    assert [world.outbox("r1")[word] for word in ("state", "error", "outputs")] == ["failed", "b_raw: no", []]
+    assert _entries(world) == {"r1": ("rejected", ["b_raw", "c_raw"])}
     again = _begun(world, JOIN, "r2")
-    assert [_reads(again, table) for table in ("a_raw", "b_raw", "c_raw")] == [[], [], []]
+    assert [_reads(again, table) for table in ("a_raw", "b_raw", "c_raw")] == [["a.csv"], [], []]
+
+
+def test_a_run_that_was_told_as_failed_stays_failed(world: World) -> None:
+    """What it wrote before stands in its record; nothing joins it, and nobody publishes it."""
+    _orders(world, "a_raw")
+    first = _begun(world, JOIN, "r1")
+    _reads(first, "a_raw")
+    first.intend()
+    first.outputs.append({"table": "orders", "branch": "audit_r1_0_0", "rows_added": 1})
+    first.finish("ValueError: the second table does not fit")
+    with pytest.raises(FoundationError, match="it failed by: ValueError: the second table does not fit"):
+        first.intend()
+    first.finish()
+    assert (world.outbox("r1")["state"], world.outbox("r1")["error"]) == ("failed", "ValueError: the second table does not fit")
+    assert _reads(_begun(world, JOIN, "r1", attempt=1), "a_raw") == ["a.csv"]
+
+
+@pytest.mark.parametrize("written", [[], [{"table": "orders", "branch": "audit_r1_0_0", "rows_added": 1}]], ids=["nothing", "done"])
+def test_what_fails_after_it_was_done_has_failed(world: World, written: list[dict[str, Any]]) -> None:
+    """A script that runs a built-in job, which ends its run, and goes on."""
+    _orders(world, "a_raw", "b_raw")
+    first = _begun(world, JOIN, "r1")
+    first.outputs += written
+    first.finish()
+    assert world.outbox("r1")["state"] == ("done" if written else "nothing")
+    _reads(first, "b_raw")
+    first.reject("b_raw: no", "b_raw")
+    first.finish()
+    assert (world.outbox("r1")["state"], world.outbox("r1")["error"]) == ("failed", "b_raw: no")
 
 
 def test_the_next_attempt_reads_and_judges_a_rejected_batch_again(world: World) -> None:

@@ -46,6 +46,7 @@ class Current:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""
+    error: str = ""  # why it failed: that is for good, whatever a script does after it
     noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names, by this attempt or an earlier one
     round: int = 0
     audit: bool = False
@@ -104,7 +105,14 @@ class Current:
         }
 
     def intend(self) -> None:
-        """Before a commit: say which files the run will have consumed, again when it has read more since."""
+        """Before a commit: say which files the run will have consumed, again when it has read more since. Raises FoundationError in a run
+        that has failed: a script that catches what it was told must not write on, for readers would see half of a run, or what was made
+        without the batch that a gate turned away."""
+        if self.state == "failed":
+            raise FoundationError(
+                f"step {self.step} of run {self.run.run_id} has failed and writes no more; it failed by: {self.error}; "
+                "mend: let that error end the job instead of catching it, put right what it names, and run again"
+            )
         if self.state != "intent" or self.noted != tuple(self.files):
             self.state, self.noted = "intent", tuple(self.files)
             self._record()
@@ -124,11 +132,12 @@ class Current:
     # --- how it ends ------------------------------------------------------------------------------------------------------------
 
     def finish(self, error: str = "") -> None:
-        """Write the last record, once: failed, nothing (no commit and nothing consumed) or done."""
-        if self.state in ("done", "failed", "nothing"):
+        """Write the last record, once: failed, nothing (no commit and nothing consumed) or done. A script goes on after a built-in job that
+        it ran; when it fails then, all of it has failed."""
+        if self.state == "failed" or (self.state in ("done", "nothing") and not error):
             return
         if error:
-            self.state = "failed"
+            self.state, self.error = "failed", error
         elif not self.outputs:
             # A step that is to be published and changed nothing has nothing to publish; what it read is consumed all the same.
             consumed = self.state == "intent"
@@ -149,7 +158,7 @@ class Current:
             from dp_foundation.run import gates
 
             self.verdicts = gates.verdicts(self)
-        self.verdicts += self.batches.values()
+        self.verdicts += [told for told in self.batches.values() if told not in self.verdicts]
 
     def _on_branches(self) -> list[tuple[str, str]]:
         tables = [self.job.tables[output["table"]] for output in self.outputs if output["branch"] != "main"]
@@ -200,6 +209,8 @@ class Current:
         step = str(record.get("step"))
         if self._holds((table.database, table.name), (run_id, step)):
             return True
+        if run_id == self.run.run_id and record.get("state") != "failed":
+            return True
         outputs = [output for output in record.get("outputs", ()) if output.get("table") == table.logical]
         if record.get("state") in ("done", "nothing") and all(output.get("branch") == "main" for output in outputs):
             return True
@@ -209,8 +220,6 @@ class Current:
         """Whether `main` has a commit of this step. One that names no step proves nothing: what it may have brought is read again."""
         return step in self._on_main(where)
 
-        if run_id == self.run.run_id and record.get("state") != "failed":
-            return True
     def _on_main(self, where: tuple[str, str]) -> frozenset[Step]:
         if where not in self.ancestry:
             table = metadata.load(*where)

@@ -105,7 +105,11 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
     gate, files = table.gate, current.files.get(table.logical)
     there = current.snapshots.get(table.logical, [None])[-1]
     what = (table.logical, there)
-    if gate is None or what in current.batches or not (there or files):
+    if gate is None or not (there or files):
+        return
+    if (known := current.batches.get(what)) is not None:
+        if not known["passed"]:  # a script that has caught the refusal asks again
+            raise _refused(current, table, known)
         return
     needed = any(rule.kind != "columns" for rule in gate.rules)
     done = tally(frame, gate) if needed else Tally()
@@ -118,11 +122,17 @@ def arrived(current: Current, table: Table, frame: Any) -> None:
     if needed:
         current.rows[table.logical] = done.rows
     if not told["passed"]:
-        named = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
-        reason = f"{table.logical}: {named} is rejected: {why(told)}"
-        current.reject(reason, table.logical)
-        again = f"meshplane files {current.job.name} --reset, and run again" if files else "run again"
-        raise DataError(f"{reason}; mend: put right what is wrong, then {again}")
+        raise _refused(current, table, told)
+
+
+def _refused(current: Current, table: Table, told: Mapping[str, Any]) -> DataError:
+    """Marks what was turned away, and says so."""
+    files, there = current.files.get(table.logical), current.snapshots.get(table.logical, [None])[-1]
+    named = f"the batch of {len(files)} file(s)" if files else f"the table at snapshot {there}"
+    reason = f"{table.logical}: {named} is rejected: {why(told)}"
+    current.reject(reason, table.logical)
+    again = f"meshplane files {current.job.name} --reset, and run again" if files else "run again"
+    return DataError(f"{reason}; mend: put right what is wrong, then {again}")
 
 
 def standing(current: Current, spark: Any, target: Target) -> dict[str, Any]:

@@ -233,6 +233,35 @@ def test_main_moved_by_another_run_is_its_own_error_and_changes_nothing(world: E
     assert world.heads() == heads
 
 
+def test_two_steps_of_a_run_may_write_one_table_at_the_same_time(world: Estate) -> None:
+    """Each on a branch of its own: the one that comes second is overtaken, and its next round is published."""
+    world.table(rows=2)
+    world.state()
+
+    def recorded(step: str, attempt: str) -> None:
+        written = world.written(branch=Request("sales", RUN, step, attempt).branch)
+        body = json.dumps(world.record(written, job=step, step=step))
+        world.own("s3").put_object(Bucket=_bucket(), Key=f"sales/_runs/{RUN}/{step}.json", Body=body.encode())
+
+    recorded("load_more", "0_0")
+    recorded(STEP, "0_0")
+    world.publish()
+    first = world.heads()["sales_orders"]
+    with pytest.raises(MainMoved):
+        world.publish(step="load_more")
+    recorded("load_more", "1_0")
+    world.publish(step="load_more", attempt="1_0")
+    table = world.load()
+    head = table.current_snapshot()
+    assert (head.parent_snapshot_id, head.summary["total-records"]) == (first, "8")
+    assert set(table.refs()) == {
+        "main",
+        f"validated-{first}",
+        f"validated-{head.snapshot_id}",
+        Request("sales", RUN, "load_more", "0_0").branch,
+    }
+
+
 def test_main_moved_between_the_look_and_the_commit(world: Estate) -> None:
     world.table()
     world.state()
@@ -596,5 +625,5 @@ def test_every_cause_is_documented_and_tried() -> None:
 def test_the_event_of_the_repository_is_a_request() -> None:
     request = Request.read(json.loads((Path(ROOT) / "events/publish_tables.json").read_text()))
     assert (request.step, request.attempt) == (STEP, ATTEMPT)
-    assert request.branch == f"audit_{request.run_id.replace('-', '_')}_0_0", "of whichever run the file names"
-    assert BRANCH == "audit_daily_20300102T030405_3f9c1b2a77_0_0"
+    assert request.branch == f"audit_{request.run_id.replace('-', '_')}_{request.step.replace('-', '_')}_0_0", "of whichever the file names"
+    assert BRANCH == "audit_daily_20300102T030405_3f9c1b2a77_load_orders_0_0"

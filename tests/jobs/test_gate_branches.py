@@ -75,14 +75,14 @@ def test_what_was_published_with_its_step_is_found_again_however_often_it_was_wr
         if attempt == "0_0":
             publish(world, out, record["outputs"][0])
             published = {**record["outputs"][0], "branch": "main"}
-    assert [one["branch"] for one in record["outputs"]] == ["main", "audit_r_1_1_1"], "what is published, and once"
+    assert [one["branch"] for one in record["outputs"]] == ["main", "audit_r_1_load_1_1"], "what is published, and once"
     told = ("table", "snapshot", "branch", "rows_added", "rows_total")
     assert {name: record["outputs"][0][name] for name in told} == {name: published[name] for name in told}
     assert len(world.summaries(out)) == 3, "the branch's beginning, and each write once"
     assert world.rows(other) == []
     start(world, "0_0", run_id="r-2")
     write(spark, 4)
-    assert ends(world, "r-2")["outputs"][0]["branch"] == "audit_r_2_0_0", "another run is as free as before"
+    assert ends(world, "r-2")["outputs"][0]["branch"] == "audit_r_2_load_0_0", "another run is as free as before"
 
 
 @pytest.mark.parametrize("mode", ["append", "merge", "overwrite", "overwrite_window"])
@@ -100,6 +100,6 @@ def test_what_another_process_left_under_the_attempts_name_is_judged_as_nobodys(
     held = world.catalog.load_table(out.removeprefix("glue_catalog.")).scan(snapshot_id=output["snapshot"]).to_arrow().to_pylist()
     assert sorted(held, key=repr) == [{"id": 2, "v": "a"}, {"id": 3, "v": "a"}], "the rows that were judged"
     assert (verdict["snapshot"], verdict["passed"], verdict["rows"]) == (output["snapshot"], True, 2)
-    assert (output["branch"], output["parent"]) == ("audit_r_1_0_0", None)
+    assert (output["branch"], output["parent"]) == ("audit_r_1_load_0_0", None)
     publish(world, out, output)
     assert world.rows(out) == [(2, "a"), (3, "a")]

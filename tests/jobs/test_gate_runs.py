@@ -71,7 +71,7 @@ def test_a_run_that_is_published_later_writes_its_branch_and_leaves_main(world: 
     record = _end(world)
     assert (world.rows(out), _table(world, out).current_snapshot()) == ([], None)
     [output], [verdict] = record["outputs"], record["verdicts"]
-    branch = "audit_r_1_0_0"
+    branch = "audit_r_1_load_0_0"
     head = _table(world, out).snapshot_by_name(branch)
     told = {"branch": branch, "snapshot": head.snapshot_id, "parent": None}
     assert output == {"table": "out", "rows_added": 2, "rows_total": 2, **told}

@@ -263,7 +263,7 @@ def test_a_claim_stands_when_every_step_that_may_have_made_it_does(world: World,
     orders = _orders(world, "web_raw")
     for step, state in left.items():
         published = state == "published"
-        outputs = [{"table": "orders", "branch": "audit_r1_0_0"}] if state in ("published", "failed") else []
+        outputs = [{"table": "orders", "branch": "audit_r1_load_0_0"}] if state in ("published", "failed") else []
         record = {"job": step.removesuffix("-2"), "step": step, "state": "done" if published else state, "outputs": outputs}
         record["inputs"] = [{"table": "orders_quarantine", "snapshot": 1}]
         storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/{step}.json", record)
@@ -287,7 +287,7 @@ def test_a_claim_stands_when_every_step_that_may_have_made_it_does(world: World,
 def test_a_claim_of_another_step_of_the_run_is_void_once_that_step_has_failed(world: World, state: str, stood: bool) -> None:
     """It may be running beside this one, or wait for its gate; of another run the same leavings are void."""
     orders = _orders(world, "web_raw")
-    outputs = [{"table": "orders", "branch": "audit_r1_0_0"}] if state == "done" else []
+    outputs = [{"table": "orders", "branch": "audit_r1_load_0_0"}] if state == "done" else []
     record = {"job": MINE, "step": TWICE, "state": state, "inputs": [], "outputs": outputs}
     storage.write_json(bucket("refined"), f"{world.project}/_runs/r1/{TWICE}.json", record)
     same, later = _begun(world, WEB, "r1"), _begun(world, WEB, "r2")
@@ -378,7 +378,7 @@ def test_a_run_that_was_told_as_failed_stays_failed(world: World) -> None:
     first = _begun(world, JOIN, "r1")
     _reads(first, "a_raw")
     first.intend()
-    first.outputs.append({"table": "orders", "branch": "audit_r1_0_0", "rows_added": 1})
+    first.outputs.append({"table": "orders", "branch": "audit_r1_load_0_0", "rows_added": 1})
     first.finish("ValueError: the second table does not fit")
     with pytest.raises(FoundationError, match="it failed by: ValueError: the second table does not fit"):
         first.intend()
@@ -387,7 +387,7 @@ def test_a_run_that_was_told_as_failed_stays_failed(world: World) -> None:
     assert _reads(_begun(world, JOIN, "r1", attempt=1), "a_raw") == ["a.csv"]
 
 
-@pytest.mark.parametrize("written", [[], [{"table": "orders", "branch": "audit_r1_0_0", "rows_added": 1}]], ids=["nothing", "done"])
+@pytest.mark.parametrize("written", [[], [{"table": "orders", "branch": "audit_r1_load_0_0", "rows_added": 1}]], ids=["nothing", "done"])
 def test_what_fails_after_it_was_done_has_failed(world: World, written: list[dict[str, Any]]) -> None:
     """A script that runs a built-in job, which ends its run, and goes on."""
     _orders(world, "a_raw", "b_raw")

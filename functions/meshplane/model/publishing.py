@@ -87,8 +87,8 @@ class Request:
 
     @property
     def branch(self) -> str:
-        """`audit_<run_id>_<round>_<retry>`, every character outside `[A-Za-z0-9]` of the run id as `_`."""
-        return f"audit_{re.sub(r'[^A-Za-z0-9]', '_', self.run_id)}_{self.attempt}"
+        """`audit_<run_id>_<step>_<round>_<retry>`, every character outside `[A-Za-z0-9]` of run id and step as `_`."""
+        return f"audit_{re.sub(r'[^A-Za-z0-9]', '_', f'{self.run_id}_{self.step}')}_{self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)

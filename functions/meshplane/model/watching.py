@@ -22,7 +22,7 @@ EVERY = timedelta(days=1)  # a table that goes on changing is judged as a whole 
 PATIENCE = timedelta(hours=3)  # after which a judgement that was asked for and never came is asked for again
 BRANCH_AGE = timedelta(days=7)  # how long people may look at the branch of a run that ended
 UNKNOWN_RUN = timedelta(days=14)  # no job run lasts so long (Glue: 7 days): what the state table forgot has ended
-_ATTEMPT = re.compile(r"[0-9]+_[0-9]+")
+_STEP_AND_ATTEMPT = re.compile(r"(?:[A-Za-z0-9_]+_)?[0-9]+_[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,11 @@ def run_of_tag(raw: Mapping[str, Any], name: str) -> str:
 
 
 def run_of_branch(name: str, runs: Iterable[str]) -> str:
-    """Which of these runs the audit branch belongs to; empty for none. A branch's name is a run's id with `_` for what is no letter."""
-    for run in runs:
+    """Which of these runs the audit branch belongs to; empty for none. A branch's name is a run's id and, but in earlier releases, its step,
+    with `_` for what is no letter."""
+    for run in sorted(runs, key=len, reverse=True):
         start = f"audit_{re.sub(r'[^A-Za-z0-9]', '_', run)}_"
-        if name.startswith(start) and _ATTEMPT.fullmatch(name.removeprefix(start)):
+        if name.startswith(start) and _STEP_AND_ATTEMPT.fullmatch(name.removeprefix(start)):
             return run
     return ""
 

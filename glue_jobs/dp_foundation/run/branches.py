@@ -15,9 +15,10 @@ from dp_foundation.io.tables import Target
 from dp_foundation.run.current import Current, begin
 
 
-def branch_name(run_id: str, begun: int, attempt: int) -> str:
-    """`audit_<run_id>_<round>_<retry>`; what is no letter or digit of the run id becomes `_`."""
-    return f"audit_{re.sub('[^A-Za-z0-9]', '_', run_id)}_{begun}_{attempt}"
+def branch_name(run_id: str, step: str, begun: int, attempt: int) -> str:
+    """`audit_<run_id>_<step>_<round>_<retry>`; what is no letter or digit of run id and step becomes `_`. With its step, because two steps
+    of a run may write one table at the same time."""
+    return f"audit_{re.sub('[^A-Za-z0-9]', '_', f'{run_id}_{step}')}_{begun}_{attempt}"
 
 
 def audited(table: Table | None) -> bool:
@@ -52,7 +53,7 @@ def _open(spark: Any, target: Target, current: Current) -> str:
     table = metadata.load(target.database, target.name)
     if table is not None and _writes_of(table, current):
         return ""
-    name = branch_name(current.run.run_id, current.round, current.attempt)
+    name = branch_name(current.run.run_id, current.step, current.round, current.attempt)
     there = table is not None and name in table.refs
     if table is not None and there and _writes_of(table, current, table.refs[name]):
         # A redriven execution counts its retries from 0 again: another process wrote there under this attempt's name, and died. What it

@@ -129,7 +129,9 @@ def test_the_check_is_the_writers_own_declaration_that_writes_nothing() -> None:
 def test_a_branch_is_named_after_one_run() -> None:
     runs = ["daily-20300101T000000-3f9c1b2a77", "daily"]
     assert run_of_branch("audit_daily_20300101T000000_3f9c1b2a77_0_0", runs) == runs[0]
-    assert run_of_branch("audit_daily_0_1", runs) == "daily"
+    assert run_of_branch("audit_daily_20300101T000000_3f9c1b2a77_load_orders_2_0_0", runs) == runs[0]
+    assert run_of_branch("audit_daily_load_0_1", runs) == "daily"
+    assert run_of_branch("audit_daily_0_1", runs) == "daily", "as earlier releases named it"
     for foreign in ("audit_daily_20300101T000000_3f9c1b2a77_0_0_x", "audit_daily_x_0", "audit_weekly_0_0", "audit_daily", "daily_0_0"):
         assert run_of_branch(foreign, runs) == "", foreign
 

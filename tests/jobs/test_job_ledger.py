@@ -378,7 +378,7 @@ def test_a_run_that_was_told_as_failed_stays_failed(world: World) -> None:
     first = _begun(world, JOIN, "r1")
     _reads(first, "a_raw")
     first.intend()
-    first.outputs.append({"table": "orders", "branch": "audit_r1_load_0_0", "rows_added": 1})
+    first.outputs.append({"table": "orders", "branch": "audit_r1_load_0_0", "parent": None, "rows_added": 1})
     first.finish("ValueError: the second table does not fit")
     with pytest.raises(FoundationError, match="it failed by: ValueError: the second table does not fit"):
         first.intend()
@@ -387,7 +387,9 @@ def test_a_run_that_was_told_as_failed_stays_failed(world: World) -> None:
     assert _reads(_begun(world, JOIN, "r1", attempt=1), "a_raw") == ["a.csv"]
 
 
-@pytest.mark.parametrize("written", [[], [{"table": "orders", "branch": "audit_r1_load_0_0", "rows_added": 1}]], ids=["nothing", "done"])
+@pytest.mark.parametrize(
+    "written", [[], [{"table": "orders", "branch": "audit_r1_load_0_0", "parent": None, "rows_added": 1}]], ids=["nothing", "done"]
+)
 def test_what_fails_after_it_was_done_has_failed(world: World, written: list[dict[str, Any]]) -> None:
     """A script that runs a built-in job, which ends its run, and goes on."""
     _orders(world, "a_raw", "b_raw")

@@ -12,6 +12,7 @@ from dp_foundation.builtin import files, merge, sql
 from dp_foundation.contracts import land
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io.writers import merge_iceberg, write_iceberg
+from dp_foundation.run.current import begin
 from meshplane.model.quarantine import REPLAY
 from meshplane.model.rules import Contract, Gate, Rule, implied
 from tests.jobs.job_world import World, bucket
@@ -148,10 +149,15 @@ def test_a_frame_that_cannot_fit_is_refused_and_a_discarded_column_left_out(worl
     for bad in ("1.5D id", "1L id, 2 more", "1L id, 2L ID"):
         with pytest.raises(SchemaMismatchError):
             write_iceberg(df=spark.sql(f"select {bad}"), table="orders")
+    begin().finish()  # type: ignore[union-attr]
+    assert (world.outbox("r1")["state"], world.rows(orders)) == ("failed", []), "also where somebody swallowed the error"
+    write_iceberg(df=spark.sql("select 3L id"), table="orders")
+    world.ends()
+    assert world.outbox("r1")["state"] == "done", "a script may have another frame"
     world.tables["orders"]["gate"]["contract"]["columns"] = "discard_value"
     world.start({"writes": [{"table": "orders", "mode": "append"}]}, "r2")
     write_iceberg(df=spark.sql("select 1L id, 2 more"), table="orders")
-    assert [row[0] for row in world.rows(orders)] == [1]
+    assert [row[0] for row in world.rows(orders)] == [1, 3]
     spark.catalog.refreshTable(quarantine)
     [beside] = spark.table(quarantine).collect()
     assert (json.loads(beside["row"]), beside["reasons"][0]["entity"]) == ({"id": 1, "more": 2}, "columns")

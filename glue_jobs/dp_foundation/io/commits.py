@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dp_foundation.errors import DataError, FoundationError, TableRefusedError
+from dp_foundation.errors import DataError, FoundationError, SchemaMismatchError, TableRefusedError
 from dp_foundation.iceberg import metadata
 from dp_foundation.io import rereading
 from dp_foundation.io.tables import Target
@@ -198,3 +198,5 @@ def _output(target: Target, snapshot: metadata.Snapshot) -> dict[str, Any]:
 
 def _failed(current: Current, error: Exception) -> None:
     current.finish(f"{type(error).__name__}: {error}"[:2000])
+    # Such a frame is refused before anything is written, and a script may know another one.
+    current.may_mend = isinstance(error, SchemaMismatchError)

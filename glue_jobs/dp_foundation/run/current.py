@@ -47,6 +47,7 @@ class Current:
     writes: dict[str, int] = field(default_factory=dict)
     state: str = ""
     error: str = ""  # why it failed: that is for good, whatever a script does after it
+    may_mend: bool = False  # but for a frame that did not fit its table
     noted: tuple[str, ...] = ()  # the raw tables that the intent in S3 names, by this attempt or an earlier one
     round: int = 0
     audit: bool = False
@@ -108,12 +109,13 @@ class Current:
         """Before a commit: say which files the run will have consumed, again when it has read more since. Raises FoundationError in a run
         that has failed: a script that catches what it was told must not write on, for readers would see half of a run, or what was made
         without the batch that a gate turned away."""
-        if self.state == "failed":
+        if self.state == "failed" and not self.may_mend:
             raise FoundationError(
                 f"step {self.step} of run {self.run.run_id} has failed and writes no more; it failed by: {self.error}; "
                 "mend: let that error end the job instead of catching it, put right what it names, and run again"
             )
         if self.state != "intent" or self.noted != tuple(self.files):
+            self.error, self.may_mend = "", False
             self.state, self.noted = "intent", tuple(self.files)
             self._record()
             self._write_ledger("intent")
@@ -134,6 +136,7 @@ class Current:
     def finish(self, error: str = "") -> None:
         """Write the last record, once: failed, nothing (no commit and nothing consumed) or done. A script goes on after a built-in job that
         it ran; when it fails then, all of it has failed."""
+        self.may_mend = self.may_mend and not error
         if self.state == "failed" or (self.state in ("done", "nothing") and not error):
             return
         if error:

@@ -1,6 +1,6 @@
 """The projects of `examples/`, with the servers of a test in the places that they name. Nothing else of them is changed.
 
-Used by `test_sources_to_refined.py`.
+Used by `test_sources_to_refined.py`; `test_runbooks.py` has a checkout with a domain of its own.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def domain(servers: Servers) -> str:
     return json.dumps({**told, "loopback_hosts": ["127.0.0.1"], "reachable": reachable})
 
 
-def checkout(root: Path, servers: Servers) -> Path:
-    """This checkout with that domain; the functions read the copy beside their code."""
+def checkout(root: Path, told: str) -> Path:
+    """This checkout with another domain (what `domain` makes, say); the functions read the copy beside their code."""
     root.mkdir()
     for entry in ROOT.iterdir():
         if entry.name not in ("domain.json", "functions", ".meshplane"):
             (root / entry.name).symlink_to(entry)
     shutil.copytree(ROOT / "functions", root / "functions", ignore=shutil.ignore_patterns("__pycache__"))
     for place in (root / "domain.json", root / "functions" / "meshplane" / "domain.json"):
-        place.write_text(domain(servers), encoding="utf-8")
+        place.write_text(told, encoding="utf-8")
     return root
 
 

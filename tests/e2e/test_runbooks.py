@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.e2e import recorded
-from tests.e2e.plane import Plane, plane_in
+from tests.e2e.examples_here import checkout
+from tests.e2e.plane import ROOT, Plane, plane_in
 from tests.e2e.runbook_pages import steps
-from tests.e2e.test_sources_to_refined import FIRST, OUTSIDE, checkout
+from tests.e2e.test_sources_to_refined import FIRST, OUTSIDE
 from tests.jobs.servers import broker
 from tests.sources.apis import TOKEN, Answer, Shop, as_json, serving
 
@@ -129,7 +130,9 @@ def feeds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
     folder = tmp_path_factory.mktemp("runbooks")
     with broker() as topic, serving(Rotating()) as shop:
         assert isinstance(shop, Rotating)
-        root = checkout(folder / "root", 1, topic.port)  # the database that this domain declares, too, is nobody's
+        place = {"kind": "kafka", "host": "127.0.0.1", "port": topic.port}
+        told = json.loads((ROOT / "domain.json").read_text(encoding="utf-8"))
+        root = checkout(folder / "root", json.dumps({**told, "reachable": {"events": place}}))
         with plane_in(folder / "person", warm=True, root=root) as plane:
             (plane.folder / "domain.json").unlink()
             (plane.folder / "domain.json").symlink_to(root / "domain.json")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.examples_here import Servers, checkout, projects
+from tests.e2e.examples_here import Servers, checkout, domain, projects
 from tests.e2e.plane import HEAD, Plane, eventually, plane_in
 from tests.jobs.servers import PASSWORD, broker, postgres
 from tests.sources.apis import TOKEN, Rates, Shop, as_json, serving
@@ -168,7 +168,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         assert isinstance(shop, Shop)
         assert isinstance(rates, Rates)
         servers = Servers(shop, rates, database, topic)
-        with plane_in(folder / "person", warm=True, root=checkout(folder / "root", servers)) as plane:
+        with plane_in(folder / "person", warm=True, root=checkout(folder / "root", domain(servers))) as plane:
             made = Outside(plane, servers)
             made.publish()
             yield made

@@ -85,7 +85,7 @@ def test_what_was_published_with_its_step_is_found_again_however_often_it_was_wr
     assert ends(world, "r-2")["outputs"][0]["branch"] == "audit_r_2_load_0_0", "another run is as free as before"
 
 
-@pytest.mark.parametrize("mode", ["append", "merge", "overwrite", "overwrite_window"])
+@pytest.mark.parametrize("mode", ["append", "merge"])
 def test_what_another_process_left_under_the_attempts_name_is_judged_as_nobodys(world: World, spark: Any, mode: str) -> None:
     out = world.iceberg("out", "id bigint!, v string", key=["id"])
     rules = (*implied(["id", "v"], ["id"]), Rule("known", "in_set", ("v",), {"values": ["a"]}))

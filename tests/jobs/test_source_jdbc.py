@@ -216,7 +216,7 @@ def test_rows_that_are_equally_new_are_told_apart_by_their_arrival(shop: Shop, m
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("kind", ["string", "timestamp", "timestamp_ntz"])
+@pytest.mark.parametrize("kind", ["string", "timestamp_ntz"])
 def test_a_row_that_is_gone_before_the_keys_are_read_is_older_than_its_end(shop: Shop, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, newest = _with_arrival(shop, kind), {**HARD, "latestBy": ["amount", "seen"]}
     shop.fetch("r1", **asked)

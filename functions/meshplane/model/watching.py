@@ -146,8 +146,8 @@ def run_of_tag(raw: Mapping[str, Any], name: str) -> str:
 
 
 def run_of_branch(name: str, runs: Iterable[str]) -> str:
-    """Which of these runs the audit branch belongs to; empty for none. A branch's name is a run's id and, but in earlier releases, its step,
-    with `_` for what is no letter."""
+    """Which of these runs the audit branch belongs to; empty for none. A branch's name is a run's id and (but in earlier releases) its
+    step, with `_` for what is no letter."""
     for run in sorted(runs, key=len, reverse=True):
         start = f"audit_{re.sub(r'[^A-Za-z0-9]', '_', run)}_"
         if name.startswith(start) and _STEP_AND_ATTEMPT.fullmatch(name.removeprefix(start)):

@@ -149,7 +149,9 @@ def test_a_frame_that_cannot_fit_is_refused_and_a_discarded_column_left_out(worl
     for bad in ("1.5D id", "1L id, 2 more", "1L id, 2L ID"):
         with pytest.raises(SchemaMismatchError):
             write_iceberg(df=spark.sql(f"select {bad}"), table="orders")
-    begin().finish()  # type: ignore[union-attr]
+    current = begin()
+    assert current is not None
+    current.finish()
     assert (world.outbox("r1")["state"], world.rows(orders)) == ("failed", []), "also where somebody swallowed the error"
     write_iceberg(df=spark.sql("select 3L id"), table="orders")
     world.ends()

@@ -74,13 +74,13 @@ def _waiting(spark: Any, current: Current, place: Target, source: Table, target:
     own, came = quarantine.claimed_as(current.run.run_id, current.step), _came(source)
     claims = spark.sql(f"SELECT DISTINCT replayed_by FROM {place.identifier} WHERE replayed_by NOT IN ('', '{own}') AND {came}")  # noqa: S608
     void = [row[0] for row in claims.collect() if not current.stands(row[0], target)]
-    free = ", ".join(_text(claim) for claim in ("", own, *void))
+    free = ", ".join(texts.literal(claim) for claim in ("", own, *void))
     parts = [f"replayed_by IN ({free})", came, f"NOT {_LINES}"]
     if wanted.reason:
-        what = _text(wanted.reason)
+        what = texts.literal(wanted.reason)
         parts.append(f"exists(reasons, r -> {what} IN (r.entity, r.column, r.rule))")
     if wanted.run:
-        parts.append(f"run_id = {_text(wanted.run)}")
+        parts.append(f"run_id = {texts.literal(wanted.run)}")
     if next(write.mode for write in job().writes if write.table == target.logical) != "merge":
         # A row that landed without some values would land twice, where nothing merges it by its key.
         parts.append("exists(reasons, r -> r.mode <> 'discard_value')")
@@ -93,13 +93,9 @@ _LINES = f"""startswith(row, '{{"{landing.LINE}":')"""
 def _came(source: Table) -> str:
     """The rows that came from this source, as a condition."""
     if source.is_iceberg:
-        return f"source_object = {_text(f'{source.database}.{source.name}')}"
+        return f"source_object = {texts.literal(f'{source.database}.{source.name}')}"
     bucket, prefix = storage.split(source.location)
-    return f"startswith(regexp_replace(source_object, '^s3[an]?://', ''), {_text(f'{bucket}/{prefix}')})"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"startswith(regexp_replace(source_object, '^s3[an]?://', ''), {texts.literal(f'{bucket}/{prefix}')})"
 
 
 def _undeclared(held: Any, source: Table) -> list[str]:

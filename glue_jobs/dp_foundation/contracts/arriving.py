@@ -17,6 +17,7 @@ from dp_foundation.builtin.mapping import Mapped
 from dp_foundation.config.arguments import Table
 from dp_foundation.contracts import quarantine
 from dp_foundation.errors import SchemaMismatchError
+from dp_foundation.io.align import quoted
 from dp_foundation.io.commits import aside
 from dp_foundation.io.tables import Target
 from dp_foundation.logging.logger import get_logger
@@ -114,8 +115,3 @@ def _add(spark: Any, target: Target, new: Sequence[Mapped]) -> None:
 def _alias(name: str) -> str:
     """A name that stands between backticks as it is."""
     return name.replace("`", "'")
-
-
-def quoted(name: str) -> str:
-    """The name as Spark's SQL takes it."""
-    return "`" + name.replace("`", "``") + "`"

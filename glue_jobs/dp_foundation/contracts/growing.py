@@ -14,7 +14,7 @@ from typing import Any
 
 from dp_foundation.builtin.mapping import Mapped
 from dp_foundation.config.arguments import Table
-from dp_foundation.contracts.arriving import quoted
+from dp_foundation.io.align import quoted
 from dp_foundation.io.commits import aside
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.tables import Target

@@ -24,6 +24,7 @@ from dp_foundation.config.arguments import Column, Table
 from dp_foundation.contracts import arriving, growing, quarantine
 from dp_foundation.errors import DataError, SchemaMismatchError
 from dp_foundation.io import keys, raw
+from dp_foundation.io.align import quoted
 from dp_foundation.io.merge import DELETED
 from dp_foundation.io.rereading import held
 from dp_foundation.io.tables import Target, find, writable
@@ -85,7 +86,7 @@ def landed(
     brought = arriving.plan(frame, [*(m.name for m in mapped), *OURS, *declared, *known], table)
     grows = growing.plan(frame.sparkSession, table, mapped)
     every = (*growing.widened(mapped, grows), *(one.mapped for one in brought))
-    watched = {arriving.HAS + one.mapped.name: f"{arriving.quoted(one.mapped.name)} IS NOT NULL" for one in brought}
+    watched = {arriving.HAS + one.mapped.name: f"{quoted(one.mapped.name)} IS NOT NULL" for one in brought}
     for one in grows:
         watched |= one.asked(any(m.name == DELETED for m in mapped))
     marked, faults = _marked(_staged(frame, every), every, table, brought)
@@ -162,7 +163,7 @@ def _around(frame: Any) -> list[Any]:
     from pyspark.sql import functions as F
 
     have = set(frame.columns)
-    row = F.col(ROW) if ROW in have else F.struct(*map(arriving.quoted, columns(frame))).alias(GIVEN)
+    row = F.col(ROW) if ROW in have else F.struct(*map(quoted, columns(frame))).alias(GIVEN)
     source = F.col(SOURCE) if SOURCE in have else F.lit(None).cast("string").alias(SOURCE)
     return [row, source, *(F.col(name) for name in (LINE, POSITION, TEXTS, UNFIT) if name in have)]
 
@@ -220,7 +221,7 @@ def _marked(
             fault("nullability", m.name, f"`{m.name}` IS NULL{asked}{told}")
     for one in brought:
         if one.mode != "evolve":
-            fault("columns", one.mapped.name, f"{arriving.quoted(one.mapped.name)} IS NOT NULL", one.mode)
+            fault("columns", one.mapped.name, f"{quoted(one.mapped.name)} IS NOT NULL", one.mode)
     kept = [f"`{name}`" for name in (ROW, GIVEN, SOURCE, LINE, POSITION, TEXTS, UNFIT) if name in names]
     marked = staged.selectExpr(*(mapping.cast(m, broken_by) for m in mapped), *kept, *flags)
     for rule in table.gate.rules if table.gate else ():
@@ -256,7 +257,7 @@ def _counted(
     values = [_value(name, faults) for name in marked.columns if not name.startswith("__")]
     marks = {OUT: out, **has, **{f.flag: F.col(f.flag) for f in faults}}
     frame = marked.select(*values, *(mark.alias(name) for name, mark in marks.items()))
-    asked = {"__rows": F.count(F.lit(1)), **{name: F.count(F.when(F.col(arriving.quoted(name)), 1)) for name in marks}}
+    asked = {"__rows": F.count(F.lit(1)), **{name: F.count(F.when(F.col(quoted(name)), 1)) for name in marks}}
     counted, found, span = None, None, None
     if table.gate is not None and DELETED not in marked.columns:
         bounds = keys.asked(frame, table.key, ~F.col(OUT))

@@ -148,7 +148,7 @@ def columns(steps: Sequence[Step], schema: Any, unless: Any = None) -> list[Any]
         if step.source is None:
             made.append(F.lit(None).cast(step.type).alias(step.name))
             continue
-        column = _fitted(F.col(_quoted(step.source)), types[step.source], step.type, step.name)
+        column = _fitted(F.col(quoted(step.source)), types[step.source], step.type, step.name)
         if step.required:
             sure = F.coalesce(column, _fail(f"{step.name}: null in a required column", step.type))
             column = sure if unless is None else F.when(unless, column).otherwise(sure)
@@ -197,5 +197,6 @@ def _fail(message: str, to: Any) -> Any:
     return F.raise_error(F.lit(f"meshplane: {message}")).cast(to)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """The name as Spark's SQL takes it."""
     return "`" + name.replace("`", "``") + "`"

@@ -60,7 +60,7 @@ def _broken(value: str, have: Any, want: Any, path: str, depth: int = 0) -> tupl
         )
     if kinds[0] == "struct":
         fields = zip(have.fields, want.fields, strict=True)
-        found = [_broken(f"{value}.{_quoted(a.name)}", a.dataType, b.dataType, f"{path}.{b.name}", depth) for a, b in fields]
+        found = [_broken(f"{value}.{align.quoted(a.name)}", a.dataType, b.dataType, f"{path}.{b.name}", depth) for a, b in fields]
     elif kinds[0] == "array":
         found = [_within(value, have.elementType, want.elementType, f"{path}[]", depth)]
     else:
@@ -180,7 +180,3 @@ def _where(rare: str, condition: str) -> str:
 
 def _digits_after(value: str, places: int) -> str:
     return f"{value} RLIKE '[.][0-9]{{{places}}}[0-9]*[1-9]'"
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

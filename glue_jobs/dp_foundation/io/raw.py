@@ -19,6 +19,7 @@ from dp_foundation import storage
 from dp_foundation.config.arguments import Column, Table
 from dp_foundation.errors import SchemaMismatchError
 from dp_foundation.io import texts
+from dp_foundation.io.align import quoted
 from dp_foundation.logging.logger import get_logger
 from dp_foundation.run.ledger import FileVersion
 
@@ -230,7 +231,7 @@ def _shaped(frame: Any, table: Table, source_file: str, malformed: str, pieces: 
 
     have = {name.lower() for name in frame.columns}
     columns = [
-        F.col(texts.quoted(f.name)) if f.name.lower() in have else F.lit(None).cast(f.dataType).alias(f.name)
+        F.col(quoted(f.name)) if f.name.lower() in have else F.lit(None).cast(f.dataType).alias(f.name)
         for f in _wanted(frame.sparkSession, table)
     ]
     extra = [F.col("_metadata.file_path").alias(source_file)] if source_file else []

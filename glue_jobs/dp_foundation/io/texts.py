@@ -15,6 +15,7 @@ from typing import Any
 
 from dp_foundation.config.arguments import Column, CsvFormat, Table
 from dp_foundation.io import casting
+from dp_foundation.io.align import quoted
 
 TEXTS = "__texts"
 UNFIT = "__unfit"
@@ -95,11 +96,6 @@ def typed(frame: Any, table: Table, form: str, keep: bool = False) -> Any:
     return staged.selectExpr(*(failing.get(one) or cast(one) for one in frame.columns))
 
 
-def quoted(name: str) -> str:
-    """The name as Spark's SQL takes it."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def _shown(name: str, have: str, kind: str, form: str) -> str:
     """The text of a value as the file has it; of a json number its digits, and thousands without their separators."""
     if not have.startswith("decimal"):
@@ -114,7 +110,7 @@ def _read(name: str, have: str, kind: str, form: str, dialect: CsvFormat) -> str
     if have != "string":
         return text
     if pattern:
-        return f"CAST(try_to_timestamp({text}, {_literal(pattern)}) AS {kind if kind in _TIMES else 'timestamp'})"
+        return f"CAST(try_to_timestamp({text}, {literal(pattern)}) AS {kind if kind in _TIMES else 'timestamp'})"
     if form == "csv" and kind.startswith("decimal"):
         return f"if({text} RLIKE '{_THOUSANDS}', replace({text}, ',', ''), {text})"
     if form == "json" and kind in _TIMES:  # a number is a second, as for Spark
@@ -144,11 +140,12 @@ def _broken(staged: Any, kinds: Mapping[str, str], form: str, dialect: CsvFormat
 
 
 def _or_failing(name: str, kind: str, condition: str, table: str) -> str:
-    told = _literal(f"{table}.{name}: ")
-    mend = _literal(f" does not fit {kind}; mend: declare it as string, or as what it is, or put the file right")
+    told = literal(f"{table}.{name}: ")
+    mend = literal(f" does not fit {kind}; mend: declare it as string, or as what it is, or put the file right")
     text = f"concat({told}, coalesce(CAST(to_json(struct({TEXTS}.`{name}`)) AS string), ''), {mend})"
     return f"if(coalesce({condition}, false), CAST(raise_error({text}) AS {kind}), try_cast(`{name}` AS {kind})) AS `{name}`"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """The text as a literal of Spark's SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
